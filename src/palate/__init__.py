@@ -1,0 +1,51 @@
+"""palate: reward models you can trust.
+
+The names below are imported when they are first used, so `import palate` costs nothing and the parts that need no
+torch stay free of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from palate.compare import compare_poolings as compare_poolings
+    from palate.config import EvalConfig as EvalConfig
+    from palate.config import ScoreConfig as ScoreConfig
+    from palate.config import TrainConfig as TrainConfig
+    from palate.errors import PalateError as PalateError
+    from palate.evaluation import evaluate as evaluate
+    from palate.model.reward_model import RewardModel as RewardModel
+    from palate.records import Comparison as Comparison
+    from palate.records import Message as Message
+    from palate.records import PreferenceGroup as PreferenceGroup
+    from palate.score_file import score as score
+    from palate.training.run import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Comparison": "palate.records",
+    "EvalConfig": "palate.config",
+    "Message": "palate.records",
+    "PalateError": "palate.errors",
+    "PreferenceGroup": "palate.records",
+    "RewardModel": "palate.model.reward_model",
+    "ScoreConfig": "palate.config",
+    "TrainConfig": "palate.config",
+    "compare_poolings": "palate.compare",
+    "evaluate": "palate.evaluation",
+    "score": "palate.score_file",
+    "train": "palate.training.run",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'palate' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -1,0 +1,116 @@
+"""Commands that use what exists: eval, score, walkthrough, data simulate."""
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from palate import walkthrough
+from palate.config import EvalConfig, ScoreConfig, SimulateConfig
+from palate.data.simulate import Flaws, simulate, write_jsonl
+from palate.evaluation import count_reasons, evaluate
+from palate.metrics import PairwiseReport
+from palate.score_file import score
+
+
+def run_eval(config: EvalConfig) -> int:
+    """Print the report as a table."""
+    console = Console()
+    with _progress(console) as progress:
+        task = progress.add_task("evaluating", total=None)
+        report, dropped = evaluate(
+            config,
+            on_total=lambda total: progress.update(task, total=total),
+            on_progress=lambda done: progress.advance(task, done),
+            say=console.print,
+        )
+    console.print(report_table(report))
+    for reason, count in count_reasons(dropped).items():
+        console.print(f"left out: {count} ({reason})", style="yellow")
+    if config.json:
+        console.print(f"figures in {config.json}")
+    return 0
+
+
+def report_table(report: PairwiseReport) -> Table:
+    """The whole and each length bucket, a line each."""
+    table = Table(title="held-out preferences", title_justify="left", box=None)
+    table.add_column("tokens")
+    for name in ("pairs", "accuracy", "95 % interval"):
+        table.add_column(name, justify="right")
+    interval = f"[{report.accuracy_low:.3f}, {report.accuracy_high:.3f}]"
+    table.add_row("all", str(report.pairs), f"{report.accuracy:.3f}", interval, style="bold", end_section=True)
+    for bucket in report.by_length:
+        low_high = f"[{bucket.accuracy_low:.3f}, {bucket.accuracy_high:.3f}]"
+        table.add_row(f"{bucket.low} to {bucket.high}", str(bucket.pairs), f"{bucket.accuracy:.3f}", low_high)
+    table.caption = (
+        f"{report.groups} prompts; mean margin {report.margin:+.3f}, median {report.margin_median:+.3f}, loss "
+        f"{report.loss:.4f}; {report.ties} equal rewards count half, {report.label_ties} tied labels left out; "
+        f"interval over the whole: {report.interval}, Wilson [{report.wilson_low:.3f}, {report.wilson_high:.3f}]"
+    )
+    table.caption_justify = "left"
+    return table
+
+
+def run_score(config: ScoreConfig) -> int:
+    """Score with a progress bar, then say what was done and what was not."""
+    console = Console()
+    with _progress(console) as progress:
+        task = progress.add_task("scoring", total=None)
+        result = score(
+            config,
+            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            say=console.print,
+        )
+    resumed = f", {result.resumed} of them by an earlier run" if result.resumed else ""
+    console.print(f"{result.prompts} prompts scored in {result.out}{resumed}")
+    for reason, count in result.unscored.items():
+        console.print(f"rewards null: {count} ({reason})", style="yellow")
+    if result.truncated:
+        console.print(f"prompt cut from the left: {result.truncated}", style="yellow")
+    if result.dropped:
+        console.print(f"rows left out: {len(result.dropped)}, listed in {result.out}.dropped.jsonl", style="yellow")
+    return 0
+
+
+def run_walkthrough(arguments: list[str]) -> int:
+    """Print the worked example."""
+    if arguments and arguments[0] not in ("-h", "--help"):
+        print("palate walkthrough takes no options")
+        return 2
+    if arguments:
+        print(
+            "usage: palate walkthrough\n\nOne gradient step of a reward model by hand, each number beside autograd's."
+        )
+        return 0
+    print(walkthrough.render(walkthrough.walkthrough(), walkthrough.autograd_check()))
+    return 0
+
+
+def run_simulate(config: SimulateConfig) -> int:
+    """Write the set and say what is in it."""
+    flaws = Flaws(
+        length_bias=config.length_bias,
+        flipped=config.flipped,
+        dominant=config.dominant,
+        leaks=config.leaks,
+        duplicates=config.duplicates,
+        artefact=config.artefact,
+    )
+    made = simulate(config.num_prompts, seed=config.seed, flaws=flaws)
+    write_jsonl(made, Path(config.out))
+    comparisons = sum(len(group.comparisons) for group in made.groups)
+    print(f"{len(made.groups)} prompts, {comparisons} comparisons in {config.out}")
+    return 0
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )

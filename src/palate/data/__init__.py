@@ -1,0 +1,1 @@
+"""Preference data: rows in, comparison groups and token ids out."""

@@ -1,0 +1,35 @@
+"""What every format yields, before the row's id, place and system message are added."""
+
+from dataclasses import dataclass
+
+from palate.records import Comparison, Conversation
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A comparison group in the making.
+
+    Attributes:
+        prompt: the turns before the response.
+        responses: K continuations, in the order of the data (chosen first, then rejected).
+        comparisons: among the responses.
+        id: the group's own id where the format has one inside the row, else the row's id columns are asked.
+    """
+
+    prompt: Conversation
+    responses: tuple[Conversation, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one row came to.
+
+    Attributes:
+        drafts: its groups; one for most formats, any number for a tree.
+        notes: names of what is unusual but kept, each once.
+    """
+
+    drafts: tuple[Draft, ...]
+    notes: tuple[str, ...] = ()

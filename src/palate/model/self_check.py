@@ -1,0 +1,88 @@
+"""Proof, on the run's own tokens, that sharing prompts changes nothing.
+
+Sharing is exact mathematics but it depends on a body that calls the attention function in every layer and honours
+position ids. Bodies that do not are wrong silently, so every run compares its first groups with separate, padded
+forward passes before it believes a single reward. The pooled vectors are compared, not the rewards: a fresh head
+is zero and would agree with anything.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from palate.errors import ModelError
+from palate.model.reward_model import RewardModel
+from palate.packing.collate import collate_padded, collate_tree
+from palate.records import TokenizedGroup
+
+_MAX_TOKENS = 2048  # unshared tokens looked at: enough for several groups, cheap beside one training step
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """Largest difference of pooled vectors, relative to their root mean square, over `num_sequences` sequences."""
+
+    difference: float
+    tolerance: float
+    num_sequences: int
+    num_layers: int
+
+
+@torch.no_grad()
+def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfCheck:
+    """Compare shared with unshared pooled vectors, in the weights' own precision.
+
+    Raises:
+        ModelError: they differ, or some layer never called the attention function.
+    """
+    chosen = _smallest(groups)
+    training, precision = model.training, model.compute_dtype
+    model.eval()
+    model.compute_dtype = torch.float32  # autocast off: rounding would hide an error of the size looked for
+    try:
+        tree = collate_tree(chosen).to(model.device)
+        shared_ND = model.pool(tree).float()
+        padded = collate_padded(chosen, pad_token_id=model.tokenizer.pad_token_id).to(model.device)
+        unshared_ND = model.pool(padded).float()
+    finally:
+        model.compute_dtype = precision
+        model.train(training)
+    assert tree.layout is not None
+    scale = unshared_ND.square().mean().sqrt().clamp_min(1e-12)
+    half = next(model.backbone.parameters()).dtype is not torch.float32
+    result = SelfCheck(
+        difference=float((shared_ND - unshared_ND).abs().max() / scale),
+        tolerance=0.2 if half else 1e-3,
+        num_sequences=len(unshared_ND),
+        num_layers=len(tree.layout.layers_seen),
+    )
+    _judge(result, model.backbone)
+    return result
+
+
+def _smallest(groups: Sequence[TokenizedGroup]) -> list[TokenizedGroup]:
+    chosen: list[TokenizedGroup] = []
+    room = _MAX_TOKENS
+    for group in sorted(groups, key=lambda group: group.unshared_tokens):
+        if chosen and group.unshared_tokens > room:
+            break
+        chosen.append(group)
+        room -= group.unshared_tokens
+    return chosen
+
+
+def _judge(result: SelfCheck, backbone: nn.Module) -> None:
+    layers = int(backbone.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
+    name = type(backbone).__name__
+    if result.num_layers != layers:
+        raise ModelError(
+            f"{result.num_layers} of {layers} layers of {name} called the shared-prompt attention; the others mix "
+            "tokens in some other way, and rewards would be wrong. Run with --layout padded."
+        )
+    if not result.difference <= result.tolerance:
+        raise ModelError(
+            f"rewards with shared prompts differ from separate runs on {name}: {result.difference:.2g} of the pooled "
+            f"vectors' size, more than {result.tolerance:.0e}. Run with --layout padded, and please report the model."
+        )

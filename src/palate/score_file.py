@@ -1,0 +1,192 @@
+"""`palate score`: a file of prompts in, a file of rewards out, in the same order, resumable.
+
+Results are appended to `OUT.partial` as they come, one JSON line a prompt. A run that is stopped finds its lines
+there and goes on behind them; a finished run renames the file, or turns it into Parquet, in one step.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from palate.config import ScoreConfig
+from palate.data.load import read_groups
+from palate.data.read import write_dropped
+from palate.data.render import tokenize_each
+from palate.errors import ConfigError
+from palate.model.loading import load_reward_model
+from palate.model.reward_model import RewardModel
+from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
+from palate.scoring import score_groups
+
+_WINDOW = 512  # prompts between two flushes: what a kill can cost
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreResult:
+    """What a scoring run did.
+
+    Attributes:
+        out: the finished file.
+        prompts: lines in it.
+        resumed: how many of them an earlier run had written.
+        unscored: lines with rewards null, by reason.
+        truncated: prompts cut from the left.
+        dropped: rows of the input that could not be read.
+    """
+
+    out: Path
+    prompts: int
+    resumed: int
+    unscored: dict[str, int]
+    truncated: int
+    dropped: tuple[DroppedRow, ...]
+
+
+def score(
+    config: ScoreConfig,
+    *,
+    say: Callable[[str], object] = lambda _line: None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ScoreResult:
+    """Score every prompt's responses.
+
+    Args:
+        config: the settings.
+        say: gets lines about the data and the model.
+        on_progress: gets the prompts done and their total.
+
+    Raises:
+        ConfigError: `out` exists already, has another suffix, or its partial file belongs to another job.
+        PalateError: the data or the model cannot be used.
+    """
+    out = Path(config.out)
+    if out.suffix not in (".jsonl", ".parquet"):
+        raise ConfigError(f"out is {out}; it must end in .jsonl or .parquet")
+    if out.exists() and not config.overwrite:
+        raise ConfigError(f"{out} exists already; choose another --out, or --overwrite")
+    data = read_groups(
+        config.data,
+        split=config.split,
+        max_groups=config.max_groups,
+        on_bad_row=config.on_bad_row,
+        require_comparisons=False,
+    )
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if data.dropped:
+        write_dropped(out.with_name(f"{out.name}.dropped.jsonl"), data.dropped)
+    partial = out.with_name(f"{out.name}.partial")
+    resumed = _resume(partial, _job(config, data.groups), restart=config.overwrite)
+    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
+    say(f"{config.data}: {data.summary()}")
+    for remark in model.remarks:
+        say(f"warning: {remark}")
+    with partial.open("a", encoding="utf-8") as file:
+        done = resumed
+        for lines in _score_windows(model, data.groups[resumed:], config):
+            for line in lines:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+            done += len(lines)
+            if on_progress is not None:
+                on_progress(done, len(data.groups))
+    return _finish(partial, out, resumed, data.dropped)
+
+
+def _finish(partial: Path, out: Path, resumed: int, dropped: tuple[DroppedRow, ...]) -> ScoreResult:
+    """Count what the lines say, then put the file in its place."""
+    unscored: dict[str, int] = {}
+    truncated = prompts = 0
+    for line in _lines(partial):
+        prompts += 1
+        truncated += line.get("truncated_tokens", 0) > 0
+        if line["rewards"] is None:
+            unscored[line["reason"]] = unscored.get(line["reason"], 0) + 1
+    finished = partial.with_name(f".{out.name}.tmp")
+    if out.suffix == ".parquet":
+        _write_parquet(_lines(partial), finished)
+    else:
+        with finished.open("w", encoding="utf-8") as file:
+            for line in _lines(partial):
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    finished.replace(out)
+    partial.unlink()
+    return ScoreResult(out, prompts, resumed, unscored, truncated, dropped)
+
+
+def _score_windows(
+    model: RewardModel, groups: tuple[PreferenceGroup, ...], config: ScoreConfig
+) -> Iterator[list[dict[str, Any]]]:
+    stream = iter(groups)
+    limit = config.max_length or model.max_length
+    while window := list(islice(stream, _WINDOW)):
+        tokenized = list(tokenize_each(window, model.tokenizer, max_length=limit, over_long=config.over_long))
+        fits = [group for group in tokenized if isinstance(group, TokenizedGroup)]
+        rewards = score_groups(model, fits, tokens_per_pack=config.tokens_per_pack)
+        lines: list[dict[str, Any]] = []
+        for group, result in zip(window, tokenized, strict=True):
+            line: dict[str, Any] = {"id": group.id, "where": group.where}
+            if isinstance(result, DroppedRow):
+                line |= {"rewards": None, "reason": result.reason, "message": result.message}
+            else:
+                line |= {"rewards": next(rewards).tolist()}
+                if result.truncated_tokens:
+                    line |= {"truncated_tokens": result.truncated_tokens}
+            lines.append(line)
+        yield lines
+
+
+def _job(config: ScoreConfig, groups: Iterable[PreferenceGroup]) -> str:
+    """Identity of what is scored with what: a partial file of another job must not be continued."""
+    settings = {k: v for k, v in asdict(config).items() if k not in ("out", "overwrite", "tokens_per_pack")}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    for group in groups:
+        digest.update(f"{group.id}\x1f{group.prompt_hash}\x1f{len(group.responses)}".encode())
+    return digest.hexdigest()[:16]
+
+
+def _resume(partial: Path, job: str, *, restart: bool) -> int:
+    """Lines already written by the same job; a torn last line is cut off."""
+    if restart or not partial.exists():
+        partial.write_text(json.dumps({"job": job}) + "\n", encoding="utf-8")
+        return 0
+    text = partial.read_bytes()
+    whole = text[: text.rfind(b"\n") + 1]
+    lines = whole.splitlines()
+    if not lines or json.loads(lines[0]).get("job") != job:
+        raise ConfigError(
+            f"{partial} belongs to another scoring job; delete it, or choose another --out, or --overwrite"
+        )
+    partial.write_bytes(whole)
+    return len(lines) - 1
+
+
+def _lines(partial: Path) -> Iterator[dict[str, Any]]:
+    with partial.open(encoding="utf-8") as file:
+        next(file)  # the job's identity
+        for line in file:
+            yield json.loads(line)
+
+
+def _write_parquet(lines: Iterator[dict[str, Any]], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("id", pa.string()),
+            ("where", pa.string()),
+            ("rewards", pa.list_(pa.float32())),
+            ("reason", pa.string()),
+            ("message", pa.string()),
+            ("truncated_tokens", pa.int64()),
+        ]
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+        while chunk := list(islice(lines, 10_000)):
+            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))

@@ -1,0 +1,101 @@
+"""Groups for tests: random text to render, and token ids of exactly the lengths that a test is about.
+
+`random_groups` makes what a file of preferences holds; its words include some of several bytes, so that
+characters and tokens are never the same count. `token_group` skips rendering: a test of the layout says how long
+the prompt and each response are, how many tokens the responses share before they part, and gets just that.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palate.records import Comparison, Message, PreferenceGroup, TokenizedGroup
+
+_WORDS = (
+    "yes",
+    "no",
+    "water",
+    "a",
+    "mountain",
+    "however",
+    "naïve",
+    "Größe",
+    "東京",
+    "🙂",
+    "3.14",
+    "don't",
+    "it",
+    "is",
+)
+_FIRST_TOKEN = 3  # below it lie the special tokens of `palate.testing.tiny`
+
+
+def full_ranking(num_responses: int) -> tuple[Comparison, ...]:
+    """Every pair of responses compared, the earlier one preferred.
+
+    >>> [(c.winner, c.loser) for c in full_ranking(3)]
+    [(0, 1), (0, 2), (1, 2)]
+    """
+    return tuple(Comparison(i, j) for i in range(num_responses) for j in range(i + 1, num_responses))
+
+
+def random_groups(num: int, responses: int = 2, *, seed: int = 0, words: int = 8) -> tuple[PreferenceGroup, ...]:
+    """Groups of random words: distinct prompts, fully ranked responses of 1 to `words` words.
+
+    >>> group, _ = random_groups(2, responses=3)
+    >>> len(group.responses), len(group.comparisons), group.where
+    (3, 3, 'random:1')
+    """
+    rng = np.random.default_rng(seed)
+
+    def text() -> str:
+        return " ".join(rng.choice(_WORDS, size=rng.integers(1, words + 1)))
+
+    return tuple(
+        PreferenceGroup(
+            id=f"random-{n}",
+            prompt=(Message("user", f"{n}: {text()}"),),
+            responses=tuple((Message("assistant", text()),) for _ in range(responses)),
+            comparisons=full_ranking(responses),
+            where=f"random:{n + 1}",
+        )
+        for n in range(num)
+    )
+
+
+def token_group(
+    prompt: int, responses: Sequence[int], *, opening: int = 0, seed: int = 0, vocab_size: int = 259
+) -> TokenizedGroup:
+    """A fully ranked group of random token ids with the given lengths.
+
+    Args:
+        prompt: tokens of the prompt; 0 for responses that share nothing.
+        responses: tokens of each response, the common opening included.
+        opening: how many tokens all responses begin with alike.
+        seed: of the token ids, and the group's id.
+        vocab_size: ids lie in [3, vocab_size).
+
+    Raises:
+        ValueError: a response is too short to have a token of its own after the opening.
+
+    >>> group = token_group(4, (3, 5), opening=1)
+    >>> [len(sequence) for sequence in group.sequences], group.shared, group.computed_tokens
+    ([7, 9], 5, 11)
+    """
+    if min(responses) <= opening:
+        raise ValueError(f"responses of {tuple(responses)} tokens cannot part after {opening}; make them longer")
+    rng = np.random.default_rng(seed)
+    shared = rng.integers(_FIRST_TOKEN, vocab_size, prompt + opening)
+    firsts = rng.choice(np.arange(_FIRST_TOKEN, vocab_size), size=len(responses), replace=False)
+    sequences = tuple(
+        np.concatenate((shared, [first], rng.integers(_FIRST_TOKEN, vocab_size, length - opening - 1)))
+        for first, length in zip(firsts, responses, strict=True)
+    )
+    return TokenizedGroup(
+        id=f"tokens-{seed}",
+        prompt_hash=f"{seed:016x}",
+        sequences=tuple(sequence.astype(np.int64) for sequence in sequences),
+        response_starts=(prompt,) * len(responses),
+        comparisons=full_ranking(len(responses)),
+        where=f"tokens:{seed + 1}",
+    )

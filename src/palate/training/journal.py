@@ -1,0 +1,72 @@
+"""`log.jsonl`: one line a step, flushed as it is written, cut back to the checkpoint when a run is resumed."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """One optimiser step.
+
+    Attributes:
+        step: counted from 1.
+        epoch: counted from 0.
+        loss: over the step's terms, exact; None when the step was skipped as non-finite.
+        accuracy: over comparisons with a right answer, reward ties half; None when there are none.
+        margin: mean reward of the winner minus the loser.
+        grad_norm: before clipping.
+        lr: of the body. head_lr: of the head.
+        pairs, tokens: comparisons, and tokens computed.
+        ties: comparisons with equal rewards.
+        pairs_per_second, tokens_per_second: of this step, evaluation and saving left out.
+        skipped: whether the step was skipped for non-finite values.
+    """
+
+    step: int
+    epoch: int
+    loss: float | None
+    accuracy: float | None
+    margin: float | None
+    grad_norm: float | None
+    lr: float
+    head_lr: float
+    pairs: int
+    tokens: int
+    ties: int
+    pairs_per_second: float
+    tokens_per_second: float
+    skipped: bool = False
+
+
+class Journal:
+    """Appends to `log.jsonl`.
+
+    Args:
+        path: of the file.
+        keep_steps: lines of later steps, left by a run that was killed after its last checkpoint, are cut.
+    """
+
+    def __init__(self, path: Path, *, keep_steps: int) -> None:
+        if path.exists():
+            _cut(path, keep_steps)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, record: StepRecord) -> None:
+        """One line; numbers that JSON cannot hold become null."""
+        values = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(record).items()}
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _cut(path: Path, keep_steps: int) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep_steps]
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text("".join(kept), encoding="utf-8")
+    temporary.replace(path)

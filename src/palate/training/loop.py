@@ -1,0 +1,193 @@
+"""The training loop, top to bottom.
+
+A step is planned beforehand (`palate.packing.plan`); here it is packed, run forward and backward pack by pack,
+clipped, and applied. Everything that is reported about it is summed exactly over its comparisons and over ranks.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+
+from palate.config import TrainConfig
+from palate.errors import NonFiniteError
+from palate.metrics import PairwiseReport
+from palate.model.reward_model import RewardModel
+from palate.packing.plan import StepPlan, pack
+from palate.records import TokenizedGroup
+from palate.training import checkpoints
+from palate.training.checkpoints import Progress
+from palate.training.guards import find_offenders, is_finite, name_rows
+from palate.training.journal import Journal, StepRecord
+from palate.training.objective import num_terms, pack_loss
+from palate.training.prepare import PreparedData
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Trainer:
+    """What the loop works with; made by `palate.training.run`.
+
+    Attributes:
+        model: the reward model itself, as evaluation and saving see it.
+        wrapped: the same as accelerate prepared it; the training forward goes through it.
+        on_step: called after each step with its record.
+        evaluate: scores the held-out data; None when there is none.
+        save_best: writes a whole reward model to a directory.
+        say: shows a line to the user.
+    """
+
+    config: TrainConfig
+    accelerator: Accelerator
+    model: RewardModel
+    wrapped: torch.nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    data: PreparedData
+    journal: Journal | None
+    on_step: Callable[[StepRecord], None]
+    evaluate: Callable[[], PairwiseReport] | None
+    save_best: Callable[[Path, PairwiseReport], object]
+    say: Say
+
+
+def fit(trainer: Trainer, progress: Progress) -> Progress:
+    """Run the planned steps that `progress` has not done yet.
+
+    Raises:
+        NonFiniteError: a step's loss or gradient is not finite and `on_non_finite` is stop. Checkpoints stay.
+    """
+    config = trainer.config
+    trainer.model.train()
+    for number, step in enumerate(trainer.data.steps[progress.step :], start=progress.step + 1):
+        record = run_step(trainer, step, number)
+        progress = _advance(progress, record)
+        if trainer.journal is not None:
+            trainer.journal.write(record)
+        trainer.on_step(record)
+        last = number == len(trainer.data.steps)
+        if config.eval_every and number % config.eval_every == 0 and not last:
+            progress = evaluate_and_keep_best(trainer, progress)
+        if config.save_every and number % config.save_every == 0:
+            save_state(trainer, progress)
+    return progress
+
+
+def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
+    """One optimiser step: forward and backward of every pack, clip, apply."""
+    started = time.perf_counter()
+    config, accelerator = trainer.config, trainer.accelerator
+    groups = [trainer.data.training[index] for index in step.groups]
+    terms = num_terms(groups, config)
+    ranks = accelerator.num_processes
+    packs = pack([trainer.model.cost(group) for group in groups], config.tokens_per_pack, num_ranks=ranks)
+    mine = packs[accelerator.process_index :: ranks]
+    sums = torch.zeros(6, dtype=torch.float64, device=accelerator.device)
+    for turn, items in enumerate(mine, start=1):
+        # The gradients of all packs are summed before ranks exchange them, so only the last pack synchronises.
+        with nullcontext() if turn == len(mine) else accelerator.no_sync(trainer.wrapped):
+            sums += _run_pack(trainer, [groups[i] for i in items], groups, terms)
+    sums = accelerator.reduce(sums, reduction="sum") if ranks > 1 else sums
+    loss, correct, judged, margin, pairs, ties = sums.tolist()
+    norm = _clip(trainer)
+    finite = is_finite(loss, norm)
+    if finite:
+        trainer.optimizer.step()
+    else:
+        _refuse(trainer, number, groups)
+    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+    trainer.schedule.step()
+    trainer.optimizer.zero_grad(set_to_none=True)
+    seconds = time.perf_counter() - started
+    tokens = sum(trainer.model.cost(group) for group in groups)
+    return StepRecord(
+        step=number,
+        epoch=step.epoch,
+        loss=loss / terms if finite else None,
+        accuracy=correct / judged if judged else None,
+        margin=margin / judged if judged and finite else None,
+        grad_norm=norm if finite else None,
+        lr=rates[0],
+        head_lr=rates[-1],
+        pairs=int(pairs),
+        tokens=tokens,
+        ties=int(ties),
+        pairs_per_second=pairs / seconds,
+        tokens_per_second=tokens / seconds,
+        skipped=not finite,
+    )
+
+
+def _run_pack(
+    trainer: Trainer, groups: Sequence[TokenizedGroup], step_groups: Sequence[TokenizedGroup], terms: int
+) -> torch.Tensor:
+    # A rank without work of its own still takes part in the exchange of gradients, with a loss of zero.
+    batch = trainer.model.collate(groups or step_groups[:1])
+    result = pack_loss(trainer.wrapped(batch), batch, trainer.config)
+    share = trainer.accelerator.num_processes / terms  # data parallelism averages over ranks; we want the sum
+    trainer.accelerator.backward(result.total * (share if groups else 0.0))
+    return result.sums if groups else torch.zeros_like(result.sums)
+
+
+def _clip(trainer: Trainer) -> float:
+    limit = trainer.config.clip_norm or float("inf")
+    parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    norm = trainer.accelerator.clip_grad_norm_(parameters, limit)
+    return float(norm) if norm is not None else 0.0
+
+
+def _refuse(trainer: Trainer, number: int, groups: Sequence[TokenizedGroup]) -> None:
+    message = name_rows(number, find_offenders(trainer.model, groups, trainer.config), groups)
+    if trainer.config.on_non_finite == "stop":
+        kept = checkpoints.find(Path(trainer.config.out))
+        where = f"the last checkpoint is {kept[-1]}" if kept else "no checkpoint was due yet"
+        raise NonFiniteError(f"{message}; nothing was applied, {where}. Mend the rows, or --on-non-finite skip")
+    trainer.say(f"warning: {message}; the step was skipped")
+
+
+def _advance(progress: Progress, record: StepRecord) -> Progress:
+    return replace(
+        progress,
+        step=record.step,
+        first_loss=record.loss if record.step == 1 else progress.first_loss,
+        pairs=progress.pairs + record.pairs,
+        tokens=progress.tokens + record.tokens,
+        skipped=progress.skipped + record.skipped,
+    )
+
+
+def evaluate_and_keep_best(trainer: Trainer, progress: Progress) -> Progress:
+    """Evaluate on held-out data; keep the model when it is the best so far."""
+    if trainer.evaluate is None:
+        return progress
+    report = trainer.evaluate()
+    trainer.say(
+        f"step {progress.step}: held-out accuracy {report.accuracy:.3f} "
+        f"[{report.accuracy_low:.3f}, {report.accuracy_high:.3f}], margin {report.margin:+.3f}"
+    )
+    if progress.best_accuracy is not None and report.accuracy <= progress.best_accuracy:
+        return progress
+    root = Path(trainer.config.out)
+    if trainer.accelerator.is_main_process:
+        trainer.save_best(checkpoints.best_directory(root, progress.step), report)
+        checkpoints.prune(root, keep_last=1, kind="best")
+    trainer.accelerator.wait_for_everyone()
+    return replace(progress, best_accuracy=report.accuracy)
+
+
+def save_state(trainer: Trainer, progress: Progress) -> None:
+    """Write a checkpoint to resume from, then prune the old ones."""
+    root, accelerator = Path(trainer.config.out), trainer.accelerator
+    target = checkpoints.step_directory(root, progress.step)
+    staging = target.with_name(f".{target.name}.tmp")
+    accelerator.save_state(str(staging))
+    if accelerator.is_main_process:
+        checkpoints.save_progress(staging, progress)
+        checkpoints.commit(staging, target)
+        checkpoints.prune(root, keep_last=trainer.config.keep_last)
+    accelerator.wait_for_everyone()

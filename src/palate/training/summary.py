@@ -1,0 +1,97 @@
+"""`summary.json`: what a run did, in numbers that other programs read."""
+
+import json
+import resource
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from palate.evaluation import count_reasons
+from palate.metrics import PairwiseReport
+from palate.model.contract import package_versions
+from palate.records import TokenizedGroup
+from palate.training.checkpoints import Progress
+from palate.training.prepare import PreparedData
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens of all groups of a run, both sides, once.
+
+    Attributes:
+        unshared: that separate, unpadded passes would compute.
+        computed: that this run's layout computes.
+    """
+
+    unshared: int
+    computed: int
+
+    @property
+    def ratio(self) -> float:
+        """Unshared tokens for every computed one."""
+        return self.unshared / max(self.computed, 1)
+
+
+def count_tokens(groups: Sequence[TokenizedGroup], *, shared: bool) -> TokenCounts:
+    """Sum over the groups; `shared` says whether the layout shares prompts."""
+    unshared = sum(group.unshared_tokens for group in groups)
+    return TokenCounts(unshared, sum(group.computed_tokens for group in groups) if shared else unshared)
+
+
+def peak_memory_bytes() -> int:
+    """Most memory held at once: of the GPU where there is one, else the process's resident set."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
+
+
+def summarise(
+    *,
+    progress: Progress,
+    data: PreparedData,
+    tokens: TokenCounts,
+    before: PairwiseReport | None,
+    after: PairwiseReport | None,
+    seconds: float,
+    pairs_this_run: int,
+    extra: dict[str, Any],
+) -> dict[str, Any]:
+    """The summary's values; `extra` is merged in."""
+    return {
+        "first_loss": progress.first_loss,
+        "eval": after.to_json() if after else None,
+        "eval_before": before.to_json() if before else None,
+        "tokens": {
+            "unshared": tokens.unshared,
+            "computed": tokens.computed,
+            "ratio": tokens.ratio,
+            "trained": progress.tokens,
+        },
+        "pairs": progress.pairs,
+        "steps": progress.step,
+        "skipped_steps": progress.skipped,
+        "groups": {
+            "training": len(data.training),
+            "evaluation": len(data.evaluation),
+            "truncated": data.truncated,
+        },
+        "seconds": seconds,
+        "pairs_per_second": pairs_this_run / seconds if seconds > 0 else 0.0,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "dropped": count_reasons(data.dropped),
+        "data_fingerprint": data.fingerprint,
+        "versions": package_versions(),
+        **extra,
+    }
+
+
+def write_summary(path: Path, values: dict[str, Any]) -> None:
+    """Write it atomically."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(path)
