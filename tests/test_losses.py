@@ -46,9 +46,7 @@ def test_bradley_terry_is_ln_2_to_the_last_bit_where_all_rewards_are_zero() -> N
 
 @quick
 @given(winner=reward, loser=reward)
-def test_the_gradient_is_one_minus_p_up_for_the_winner_and_down_for_the_loser(
-    winner: float, loser: float
-) -> None:
+def test_the_gradient_is_one_minus_p_up_for_the_winner_and_down_for_the_loser(winner: float, loser: float) -> None:
     pull = 1 - 1 / (1 + math.exp(loser - winner))
     assert gradients(bradley_terry, winner, loser) == pytest.approx((-pull, pull), abs=1e-12)
 
@@ -132,9 +130,7 @@ def test_without_a_margin_a_soft_label_is_the_mean_over_its_annotators(
 @pytest.mark.parametrize(("share", "margin", "flipped"), [(0.8, 0.0, 0.0), (0.8, 1.5, 0.0), (0.9, 1.0, 0.1)])
 def test_the_loss_is_smallest_where_the_docstring_says(share: float, margin: float, flipped: float) -> None:
     q = share * (1 - 2 * flipped) + flipped
-    gap_C = (
-        (2 * share - 1) * margin + math.log(q / (1 - q)) + torch.linspace(-1, 1, 2001, dtype=torch.float64)
-    )
+    gap_C = (2 * share - 1) * margin + math.log(q / (1 - q)) + torch.linspace(-1, 1, 2001, dtype=torch.float64)
     full_C = torch.ones_like(gap_C)
     loss_C = bradley_terry(
         gap_C, 0 * gap_C, margin_C=margin * full_C, probability_C=share * full_C, label_smoothing=flipped
@@ -198,9 +194,7 @@ def test_plackett_luce_agrees_with_brute_force(rewards: list[float]) -> None:
 
 def test_plackett_luce_is_a_distribution_over_the_orders() -> None:
     orders = permutations([0.3, -1.2, 2.0, 0.9])
-    assert sum(
-        math.exp(-plackett_luce(torch.tensor(o, dtype=torch.float64))) for o in orders
-    ) == pytest.approx(1)
+    assert sum(math.exp(-plackett_luce(torch.tensor(o, dtype=torch.float64))) for o in orders) == pytest.approx(1)
 
 
 @quick
@@ -218,9 +212,7 @@ def test_plackett_luce_in_a_batch_equals_one_ranking_at_a_time(groups: list[list
     loss_G = plackett_luce_groups(reward_N, bounds_G1)
     expected = [brute_force_plackett_luce(group) for group in groups]
     assert loss_G.tolist() == pytest.approx(expected, abs=1e-9)
-    assert torch.autograd.gradcheck(lambda r: plackett_luce_groups(r, bounds_G1), reward_N) or not len(
-        reward_N
-    )
+    assert torch.autograd.gradcheck(lambda r: plackett_luce_groups(r, bounds_G1), reward_N) or not len(reward_N)
 
 
 @pytest.mark.parametrize("rewards", [[1e4, 0.0, -1e4], [-1e4, 0.0, 1e4], [1e4, 1e4, 1e4]])

@@ -21,9 +21,7 @@ from palate.metrics import (
 
 quick = settings(max_examples=60, deadline=None, derandomize=True)
 # Few distinct values, so that equal rewards come up often.
-pair = st.tuples(
-    st.sampled_from([-1.5, 0.0, 0.25, 2.0]), st.sampled_from([-1.5, 0.0, 0.25, 2.0]), st.booleans()
-)
+pair = st.tuples(st.sampled_from([-1.5, 0.0, 0.25, 2.0]), st.sampled_from([-1.5, 0.0, 0.25, 2.0]), st.booleans())
 
 
 def report(winner: list[float], loser: list[float], **changes: object) -> PairwiseReport:
@@ -127,9 +125,7 @@ def test_the_bootstrap_agrees_with_resampling_prompts_in_a_loop() -> None:
         means.append(sum(map(sum, drawn)) / sum(map(len, drawn)))
     found = cluster_bootstrap_interval(correct, cluster, num_resamples=4000)
     width = found.high - found.low
-    assert (found.low, found.high) == pytest.approx(
-        tuple(np.quantile(means, [0.025, 0.975])), abs=0.05 * width
-    )
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=0.05 * width)
     assert found.method == "prompt-bootstrap"
 
 
@@ -159,9 +155,7 @@ def test_doubling_every_pair_of_a_prompt_adds_no_certainty() -> None:
     ],
     ids=["all right", "one prompt", "prompts alike", "one pair"],
 )
-def test_a_bootstrap_without_width_gives_way_to_wilson_and_says_so(
-    correct: list[float], cluster: list[str]
-) -> None:
+def test_a_bootstrap_without_width_gives_way_to_wilson_and_says_so(correct: list[float], cluster: list[str]) -> None:
     bare = cluster_bootstrap_interval(correct, cluster)
     assert bare.low == bare.high == sum(correct) / len(correct)
     assert accuracy_interval(correct, cluster) == wilson_interval(sum(correct), len(correct))
@@ -201,9 +195,7 @@ def test_the_report_agrees_with_loops_over_the_pairs() -> None:
         assert bucket.pairs == len(inside)
         assert bucket.accuracy == pytest.approx(sum(points[i] for i in inside) / len(inside))
         expected = accuracy_interval([points[i] for i in inside], [cluster[i] for i in inside])
-        assert (bucket.accuracy_low, bucket.accuracy_high, bucket.interval) == tuple(
-            asdict(expected).values()
-        )
+        assert (bucket.accuracy_low, bucket.accuracy_high, bucket.interval) == tuple(asdict(expected).values())
 
 
 def test_length_buckets_hold_100_tokens_of_the_longer_sequence_and_skip_empty_ones() -> None:

@@ -39,3 +39,7 @@ class ContractError(PalateError):
 
 class NonFiniteError(PalateError):
     """A reward, loss or gradient became NaN or infinite; the message names the rows."""
+
+
+class PalateWarning(UserWarning):
+    """Something the user should know that does not stop the work; the command line shows it in its own way."""

@@ -23,9 +23,14 @@ def compare(groups: Sequence[TokenizedGroup], rewards: Sequence["Rewards"]) -> P
     """Hold rewards against the comparisons of their groups.
 
     Raises:
-        ValueError: there are no comparisons.
+        DataError: no comparison has a right answer.
     """
     rows = [(g, r, c) for g, r in zip(groups, rewards, strict=True) for c in g.comparisons]
+    if all(c.is_tie for _, _, c in rows):
+        raise DataError(
+            f"none of the {len(rows)} held-out comparisons has a right answer (ties have none); hold out other data",
+            reason="no-comparisons",
+        )
     return evaluate_pairs(
         np.array([r[c.winner] for _, r, c in rows], dtype=np.float64),
         np.array([r[c.loser] for _, r, c in rows], dtype=np.float64),
@@ -80,9 +85,7 @@ def evaluate(
     limit = config.max_length or model.max_length
     tokenized = tokenize(data.groups, model.tokenizer, max_length=limit, over_long=config.over_long)
     dropped = (*data.dropped, *tokenized.dropped)
-    groups = [group for group in tokenized.groups if group.comparisons]
-    if not groups:
-        raise DataError("no comparisons left to evaluate", reason="no-comparisons", where=config.data)
+    groups = tokenized.groups
     if on_total is not None:
         on_total(len(groups))
     report = evaluate_model(model, groups, tokens_per_pack=config.tokens_per_pack, on_progress=on_progress)
@@ -98,6 +101,14 @@ def write_report(path: Path, report: PairwiseReport, dropped: Sequence[DroppedRo
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def describe(report: PairwiseReport) -> str:
+    """One line: accuracy with its interval, pairs, ties, margin, loss."""
+    return (
+        f"accuracy {report.accuracy:.3f} [{report.accuracy_low:.3f}, {report.accuracy_high:.3f}] on {report.pairs} "
+        f"pairs of {report.groups} prompts, {report.ties} tied; mean margin {report.margin:+.3f}, loss {report.loss:.4f}"
+    )
 
 
 def count_reasons(dropped: Sequence[DroppedRow]) -> dict[str, int]:

@@ -18,6 +18,7 @@ from palate.data.load import read_groups
 from palate.data.read import write_dropped
 from palate.data.render import tokenize_each
 from palate.errors import ConfigError
+from palate.model.contract import head_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
@@ -79,17 +80,19 @@ def score(
     out.parent.mkdir(parents=True, exist_ok=True)
     if data.dropped:
         write_dropped(out.with_name(f"{out.name}.dropped.jsonl"), data.dropped)
-    partial = out.with_name(f"{out.name}.partial")
-    resumed = _resume(partial, _job(config, data.groups), restart=config.overwrite)
-    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
     say(f"{config.data}: {data.summary()}")
+    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
     for remark in model.remarks:
         say(f"warning: {remark}")
+    partial = out.with_name(f"{out.name}.partial")
+    resumed = _resume(partial, _job(config, data.groups, model), restart=config.overwrite)
+    if resumed:
+        say(f"{resumed} prompts were scored by an earlier run: going on behind them")
     with partial.open("a", encoding="utf-8") as file:
         done = resumed
         for lines in _score_windows(model, data.groups[resumed:], config):
             for line in lines:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())
             done += len(lines)
@@ -113,7 +116,7 @@ def _finish(partial: Path, out: Path, resumed: int, dropped: tuple[DroppedRow, .
     else:
         with finished.open("w", encoding="utf-8") as file:
             for line in _lines(partial):
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(json.dumps(line) + "\n")
     finished.replace(out)
     partial.unlink()
     return ScoreResult(out, prompts, resumed, unscored, truncated, dropped)
@@ -141,29 +144,31 @@ def _score_windows(
         yield lines
 
 
-def _job(config: ScoreConfig, groups: Iterable[PreferenceGroup]) -> str:
+def _job(config: ScoreConfig, groups: Iterable[PreferenceGroup], model: RewardModel) -> str:
     """Identity of what is scored with what: a partial file of another job must not be continued."""
-    settings = {k: v for k, v in asdict(config).items() if k not in ("out", "overwrite", "tokens_per_pack")}
+    free = ("model", "out", "overwrite", "tokens_per_pack")
+    settings = {name: value for name, value in asdict(config).items() if name not in free}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
+    digest.update(head_hash(model.head.score.weight).encode())
     for group in groups:
-        digest.update(f"{group.id}\x1f{group.prompt_hash}\x1f{len(group.responses)}".encode())
+        digest.update(repr((group.id, group.prompt, group.responses)).encode())
     return digest.hexdigest()[:16]
 
 
 def _resume(partial: Path, job: str, *, restart: bool) -> int:
     """Lines already written by the same job; a torn last line is cut off."""
-    if restart or not partial.exists():
-        partial.write_text(json.dumps({"job": job}) + "\n", encoding="utf-8")
+    header = json.dumps({"job": job}).encode() + b"\n"
+    text = partial.read_bytes() if partial.exists() and not restart else b""
+    if header.startswith(text):  # nothing yet, or a torn header
+        partial.write_bytes(header)
         return 0
-    text = partial.read_bytes()
-    whole = text[: text.rfind(b"\n") + 1]
-    lines = whole.splitlines()
-    if not lines or json.loads(lines[0]).get("job") != job:
+    if not text.startswith(header):
         raise ConfigError(
-            f"{partial} belongs to another scoring job; delete it, or choose another --out, or --overwrite"
+            f"{partial} belongs to another scoring job (its data, model or settings differ); delete it, or choose "
+            "another --out, or --overwrite"
         )
-    partial.write_bytes(whole)
-    return len(lines) - 1
+    os.truncate(partial, text.rfind(b"\n") + 1)
+    return text.count(b"\n") - 1
 
 
 def _lines(partial: Path) -> Iterator[dict[str, Any]]:

@@ -27,6 +27,7 @@ def score_groups(
     *,
     tokens_per_pack: int = 4096,
     on_progress: Callable[[int], None] | None = None,
+    require_finite: bool = True,
 ) -> Iterator[Rewards]:
     """One float32 array [K] a group, in order.
 
@@ -35,9 +36,10 @@ def score_groups(
         groups: with or without comparisons.
         tokens_per_pack: budget of one forward pass.
         on_progress: called with the number of groups just done.
+        require_finite: False lets NaN and infinite rewards through.
 
     Raises:
-        NonFiniteError: a reward is NaN or infinite; the message names the row.
+        NonFiniteError: a reward is NaN or infinite and that is not allowed; the message names the row.
     """
     stream = iter(groups)
     while window := list(islice(stream, _WINDOW)):
@@ -50,7 +52,7 @@ def score_groups(
                 on_progress(len(items))
         for group, rewards_K in zip(window, results, strict=True):
             assert rewards_K is not None
-            if not np.isfinite(rewards_K).all():
+            if require_finite and not np.isfinite(rewards_K).all():
                 raise NonFiniteError(f"{group.where or group.id}: the reward is not finite ({rewards_K.tolist()})")
             yield rewards_K
 

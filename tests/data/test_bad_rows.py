@@ -145,7 +145,7 @@ BAD_ROWS: list[tuple[str, str | None, str, dict]] = [
         "1 numbers for 2 responses",
         RANKED | {"responses": [{"text": "a", "rank": 1}, {"text": "b"}]},
     ),
-    ("unknown-strength", "strength", "known are negligible, ", PAIR | {"strength": "a bit"}),
+    ("unknown-strength", "strength", "known are unsure, ", PAIR | {"strength": "a bit"}),
     ("conflicting-columns", "scores", "besides that in ranks", RANKED | {"ranks": [0, 1], "scores": [1, 0]}),
     ("conflicting-columns", "strength", "margin and strength", PAIR | {"margin": 1, "strength": "better"}),
     ("conflicting-columns", "soft_label", "keep one", PAIR | {"probability": 1, "soft_label": 1}),

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.formats import FORMATS, ParsedRow, parse_row, recognise
-from palate.data.pairs import STRENGTH_MARGINS
 from palate.data.read import PreferenceData, read_preferences
+from palate.data.strengths import STRENGTH_MARGINS
 from palate.data.textfiles import RawRow
 from palate.data.transcripts import parse_transcript
 from palate.records import Comparison, Message, PreferenceGroup
@@ -141,9 +141,7 @@ def test_transcript_turns_survive_a_round_trip(texts: list[str]) -> None:
     text = "".join(f"\n\n{speaker}: {turn}" for speaker, turn in zip(speakers, texts, strict=True))
     turns = parse_transcript(text)
     assert [turn.content for turn in turns] == texts
-    assert [turn.role for turn in turns] == [
-        "user" if speaker == "Human" else "assistant" for speaker in speakers
-    ]
+    assert [turn.role for turn in turns] == ["user" if speaker == "Human" else "assistant" for speaker in speakers]
 
 
 FILLED = st.text(st.characters(exclude_categories=["Cs"]), max_size=60).filter(str.strip)
@@ -200,10 +198,10 @@ def save(path: Path, rows: list[dict]) -> None:
         ({"margin": 0.75}, Comparison(0, 1, margin=0.75)),
         ({"margin": "0.75"}, Comparison(0, 1, margin=0.75)),
         ({"margin": None, "weight": ""}, Comparison(0, 1)),
-        ({"strength": "Slightly_Better"}, Comparison(0, 1, margin=0.0)),
-        ({"strength": "better"}, Comparison(0, 1, margin=1 / 3)),
-        ({"strength": "much better"}, Comparison(0, 1, margin=2 / 3)),
-        ({"strength": "significantly  better"}, Comparison(0, 1, margin=2 / 3)),
+        ({"strength": "Slightly_Better"}, Comparison(0, 1, margin=1 / 3)),
+        ({"strength": "better"}, Comparison(0, 1, margin=2 / 3)),
+        ({"strength": "much better"}, Comparison(0, 1, margin=1.0)),
+        ({"strength": "significantly  better"}, Comparison(0, 1, margin=1.0)),
         ({"strength": "very-strong"}, Comparison(0, 1, margin=1.0)),
         ({"strength": 0.4}, Comparison(0, 1, margin=0.4)),
         ({"strength": "0.4"}, Comparison(0, 1, margin=0.4)),

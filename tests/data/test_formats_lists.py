@@ -47,9 +47,7 @@ def test_ranks_and_scores_give_all_comparisons() -> None:
 @pytest.mark.parametrize(("order", "winner"), [("rank", 1), ("score", 0)])
 def test_order_inside_the_responses(text: str, order: str, winner: int) -> None:
     responses = [{text: "a", order: 2}, {text: "b", order: 1}]
-    assert group({"prompt": "Say it.", "responses": responses}).comparisons == (
-        Comparison(winner, 1 - winner),
-    )
+    assert group({"prompt": "Say it.", "responses": responses}).comparisons == (Comparison(winner, 1 - winner),)
 
 
 def test_equal_places_are_ties() -> None:
@@ -95,9 +93,7 @@ def test_votes_give_the_majority_and_its_share(votes: list[str], winner: int, pr
 
 
 def test_voters_without_a_name_are_not_one_person() -> None:
-    found = group(
-        {"prompt": "Hi?", "response_a": "No.", "response_b": "Yes.", "votes": ["a", {"value": "b"}]}
-    )
+    found = group({"prompt": "Hi?", "response_a": "No.", "response_b": "Yes.", "votes": ["a", {"value": "b"}]})
     assert [vote.annotator for vote in found.comparisons[0].votes] == [f"{WHERE}#1", f"{WHERE}#2"]
 
 

@@ -154,12 +154,15 @@ def test_every_calling_layer_is_noted_in_the_layout(attention) -> None:
 
 @pytest.mark.parametrize("attention", [tree_attention, dense_tree_attention])
 @pytest.mark.parametrize("setting", ["plain", "window 5", "softcap"])
-def test_attention_dropout_is_applied_when_the_body_asks_for_it(attention, setting: str) -> None:
+def test_attention_dropout_is_applied_in_every_segment(attention, setting: str) -> None:
     batch = collate_tree(PACKS["mixed K"])
     options = {**SETTINGS[setting], "palate_layout": batch.layout}
     kept, _ = attention(layer(), *inputs(batch), None, dropout=0.0, **options)
     dropped, _ = attention(layer(), *inputs(batch), None, dropout=0.5, **options)
-    assert not torch.allclose(kept, dropped)
+    assert batch.layout is not None
+    for segment in batch.layout.segments:
+        rows = slice(segment.start, segment.start + segment.length)
+        assert not torch.allclose(kept[:, rows], dropped[:, rows])
 
 
 def test_half_precision_stays_half_precision() -> None:

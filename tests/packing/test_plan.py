@@ -1,4 +1,4 @@
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ def test_a_resumed_run_sees_the_same_later_steps() -> None:
 @given(comparisons=st.lists(st.integers(1, 12), min_size=1, max_size=40), wanted=st.integers(1, 20))
 def test_a_step_is_as_near_to_the_wanted_comparisons_as_whole_groups_allow(comparisons: list[int], wanted: int) -> None:
     steps = plan_steps(comparisons, wanted, epochs=1, seed=0)
-    for step, following in zip(steps, steps[1:], strict=False):
+    for step, following in pairwise(steps):
         here = sum(comparisons[group] for group in step.groups)
         one_more = here + comparisons[following.groups[0]]
         one_less = here - comparisons[step.groups[-1]]

@@ -20,9 +20,7 @@ def swapped(winner_C: Tensor, loser_C: Tensor, **labels: Tensor) -> Tensor:
 
 
 def labelled(surprise: Callable[[Tensor], Tensor]) -> PairLoss:
-    def loss(
-        winner_C: Tensor, loser_C: Tensor, *, margin_C=None, probability_C=None, label_smoothing=0.0
-    ) -> Tensor:
+    def loss(winner_C: Tensor, loser_C: Tensor, *, margin_C=None, probability_C=None, label_smoothing=0.0) -> Tensor:
         share = torch.ones_like(winner_C) if probability_C is None else probability_C
         gap_C = winner_C - loser_C - (2 * share - 1) * (0 if margin_C is None else margin_C)
         share = share * (1 - 2 * label_smoothing) + label_smoothing
@@ -67,9 +65,7 @@ def infinite_at_zero(winner_C: Tensor, loser_C: Tensor, **labels: Tensor) -> Ten
     return bradley_terry(winner_C, loser_C, **labels) / (winner_C - loser_C).abs()
 
 
-def dead_at_zero(
-    winner_C: Tensor, loser_C: Tensor, *, margin_C: Tensor | None = None, **labels: Tensor
-) -> Tensor:
+def dead_at_zero(winner_C: Tensor, loser_C: Tensor, *, margin_C: Tensor | None = None, **labels: Tensor) -> Tensor:
     return F.relu((0 if margin_C is None else margin_C) - (winner_C - loser_C))
 
 
@@ -77,15 +73,11 @@ def loser_left_alone(winner_C: Tensor, loser_C: Tensor, **labels: Tensor) -> Ten
     return bradley_terry(winner_C, loser_C.detach(), **labels) + 0 * loser_C
 
 
-def margin_forgotten(
-    winner_C: Tensor, loser_C: Tensor, *, margin_C: Tensor | None = None, **labels: Tensor
-) -> Tensor:
+def margin_forgotten(winner_C: Tensor, loser_C: Tensor, *, margin_C: Tensor | None = None, **labels: Tensor) -> Tensor:
     return bradley_terry(winner_C, loser_C, **labels)
 
 
-def smoothing_forgotten(
-    winner_C: Tensor, loser_C: Tensor, *, label_smoothing: float = 0, **labels: Tensor
-) -> Tensor:
+def smoothing_forgotten(winner_C: Tensor, loser_C: Tensor, *, label_smoothing: float = 0, **labels: Tensor) -> Tensor:
     return bradley_terry(winner_C, loser_C, **labels)
 
 

@@ -2,9 +2,11 @@
 
 from rich.console import Console
 
+from palate.cli.train import next_steps
 from palate.config import DemoConfig, TrainConfig
+from palate.evaluation import describe
 from palate.training.display import ConsoleDisplay
-from palate.training.run import TrainResult, describe, train
+from palate.training.run import TrainResult, train
 
 QUESTION = "I moved a meeting from Tuesday 10:00 to two days later, two hours later. When is it now?"
 ANSWERS = (
@@ -26,7 +28,7 @@ def run_demo(config: DemoConfig) -> int:
             eval_fraction=0.15,
             max_length=256,
             lr=LEARNING_RATE,
-            pairs_per_step=32,
+            pairs_per_step=16,
             save_every=0,
             overwrite=True,
         ),
@@ -36,7 +38,7 @@ def run_demo(config: DemoConfig) -> int:
     return 0
 
 
-LEARNING_RATE = 5e-5  # a small body on little data: the default 1e-5 suits larger ones
+LEARNING_RATE = 1e-4  # a small body on little data; the default 1e-5 suits larger ones
 
 
 def _judge(result: TrainResult, console: Console) -> None:
@@ -50,6 +52,5 @@ def _judge(result: TrainResult, console: Console) -> None:
         console.print(f"  reward {reward:+.3f}  {answer}")
     console.print(
         f"\nsaved in {result.out}: the model (model.safetensors, config.json, tokenizer), its contract (palate.json), "
-        "log.jsonl, summary.json\n"
-        f"next: palate eval {result.out} --data HELD_OUT    palate score {result.out} --data FILE --out SCORES.jsonl"
+        f"log.jsonl, summary.json\n{next_steps(result.out)}"
     )

@@ -8,7 +8,7 @@ print one message and exit with code 2.
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     try:
         return _run(name, rest)
-    except PalateError as error:
-        print(f"palate {name}: error: {error}", file=sys.stderr)
+    except (PalateError, OSError) as error:  # of the system: a full disk, a folder that may not be written
+        print(f"palate {name}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"\npalate {name}: stopped", file=sys.stderr)
@@ -107,8 +107,7 @@ def parse(name: str, config_name: str, arguments: Sequence[str]) -> Any:
     file, flags = _take_config(list(arguments))
     default: dict[str, Any] = {}
     if file is not None:
-        required = {f.name: tyro.MISSING for f in fields(kind) if f.default is MISSING}
-        default["default"] = settings.build(kind, {**required, **settings.read_yaml(file)})
+        default["default"] = settings.build(kind, settings.read_yaml(file), absent=tyro.MISSING)
     description = f"{(kind.__doc__ or '').strip()} --config FILE.yaml gives defaults for all of these."
     return tyro.cli(kind, prog=f"palate {name}", description=description, args=flags, **default)
 

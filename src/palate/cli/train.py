@@ -1,5 +1,8 @@
 """`palate train` and `palate compare`."""
 
+from pathlib import Path
+
+from accelerate import PartialState
 from rich.console import Console
 from rich.table import Table
 
@@ -13,10 +16,14 @@ from palate.training.run import train
 def run_train(config: TrainConfig) -> int:
     """Train, then say how to go on."""
     result = train(config, display=ConsoleDisplay())
-    print(
-        f"\nnext: palate eval {result.out} --data HELD_OUT    palate score {result.out} --data FILE --out SCORES.jsonl"
-    )
+    if PartialState().is_main_process:
+        print(next_steps(result.out))
     return 0
+
+
+def next_steps(out: Path) -> str:
+    """What to do with a fresh reward model."""
+    return f"\nnext: palate eval {out} --data HELD_OUT    palate score {out} --data FILE --out SCORES.jsonl"
 
 
 def run_compare(config: TrainConfig) -> int:

@@ -19,33 +19,13 @@ from collections.abc import Callable
 
 from palate.data.cells import Cell, filled
 from palate.data.draft import Draft, Reading
+from palate.data.strengths import STRENGTH_MARGINS
 from palate.data.transcripts import part_transcripts
 from palate.data.turns import SharedPrompt, part, read_messages, read_prompt, read_response
 from palate.records import Comparison
 
 PROBABILITY_COLUMNS = ("probability", "soft_label")
 PAIR_COLUMNS = ("margin", "strength", "weight", *PROBABILITY_COLUMNS)
-
-STRENGTH_MARGINS = {
-    "negligible": 0.0,
-    "negligibly better": 0.0,
-    "unsure": 0.0,
-    "slight": 0.0,
-    "slightly better": 0.0,
-    "moderate": 1 / 3,
-    "better": 1 / 3,
-    "strong": 2 / 3,
-    "much better": 2 / 3,
-    "significantly better": 2 / 3,
-    "very strong": 1.0,
-}
-"""Margin by strength label. Case, hyphens and underscores do not count.
-
-After Llama 2 (Touvron et al. 2023, arXiv:2307.09288, section 3.2.2 and table 27), whose margins grow in steps
-of one third as well. There "slightly better" is the second step (1/3) of four labels and "significantly
-better" the last (1); here "slight" is the first of the scale. Give numbers in `margin` to use any other
-mapping.
-"""
 
 
 def read_explicit_pair(row: Cell) -> Reading:

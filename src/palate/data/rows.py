@@ -4,14 +4,14 @@
      "prompt": "What is 2 + 2?",                    or a list of {"role", "content"}
      "responses": ["4.", "5."],                     each a string or a list of {"role", "content"}
      "comparisons": [{"winner": 0, "loser": 1,
-                      "probability": 1.0, "margin": 0.0, "weight": 1.0,       optional, as in records.Comparison
-                      "strength": "much better",                              optional
-                      "votes": [{"annotator": "ann-03", "preferred": 0}]}]}   optional; preferred null: a tie
+                      "probability": 1.0, "margin": 0.0, "weight": 1.0,      optional, as in records.Comparison
+                      "strength": "much better",                             optional
+                      "votes": [{"annotator": "ann-03", "preferred": 0}]}]}  optional; preferred null for a tie
 
 A plain string is one user message in a prompt and one assistant message in a response. `strength` is what an
-annotator ticked. It is a word, not a number: it becomes a margin only under a mapping that the caller gives, such
-as `STRENGTH_MARGINS`. A row may have further columns; a comparison may not, because a misspelled `margin` would
-otherwise vanish silently.
+annotator ticked. It is a word, not a number: it becomes a margin only under a mapping that the caller gives,
+such as `palate.data.strengths.STRENGTH_MARGINS`. A row may have further columns; a comparison may not, because a
+misspelled `margin` would otherwise vanish silently.
 """
 
 import math
@@ -23,9 +23,6 @@ from palate.records import ROLES, Comparison, Conversation, Message, PreferenceG
 
 Row: TypeAlias = dict[str, Any]
 """One JSON object; this file is the border where such objects become records."""
-
-STRENGTH_MARGINS: Mapping[str, float] = {"slightly better": 0.0, "better": 0.5, "much better": 1.0}
-"""Margins that grow with the strength of a preference, from 0 to 1 as in Llama 2 (Touvron et al. 2023, 3.2.2)."""
 
 _COMPARISON_FIELDS = ("winner", "loser", "margin", "strength", "probability", "weight", "votes")
 
@@ -77,7 +74,8 @@ def row_to_group(values: Row, where: str, margins: Mapping[str, float] | None = 
 
     Raises:
         DataError: naming the place, the field and what is wrong; reasons `missing-field`, `unknown-field`,
-            `wrong-type`, `unknown-role`, `too-few-responses`, `bad-index`, `out-of-range`, `unknown-strength`.
+            `wrong-type`, `unknown-role`, `too-few-responses`, `bad-index`, `out-of-range`,
+            `unknown-strength`.
 
     >>> row = {"prompt": "2 + 2?", "responses": ["4", "5"], "comparisons": [{"winner": 0, "loser": 1}]}
     >>> row_to_group(row, "a.jsonl:1").comparisons[0].probability

@@ -8,8 +8,9 @@ modules whether prompts can be shared; the self-check in `palate.model.self_chec
 import importlib.util
 import inspect
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def load_backbone(
     location, files = locate(name)
     options = {**files, "revision": revision, "trust_remote_code": trust_remote_code}
     try:
-        with quiet_transformers():
+        with quiet_transformers(), redirect_stderr(StringIO()) if files else nullcontext():  # GGUF's own progress bar
             tokenizer = AutoTokenizer.from_pretrained(location, **options)
             if not files:
                 options["use_safetensors"] = True

@@ -268,7 +268,10 @@ def write(
 
 
 def _move_into_place(staging: Path, directory: Path) -> None:
+    mask = os.umask(0)
+    os.umask(mask)
     for file in staging.iterdir():
+        file.chmod(0o666 & ~mask)  # safetensors writes 0600, which a server under another user could not read
         with file.open("rb") as handle:
             os.fsync(handle.fileno())
     if not directory.exists():

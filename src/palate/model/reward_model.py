@@ -8,6 +8,7 @@ and the tests hold.
 """
 
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from palate.config import PoolingName
 from palate.data.render import render, tokenize
-from palate.errors import DataError
+from palate.errors import DataError, PalateWarning
 from palate.model import backbone as body
 from palate.model import checkpoint
 from palate.model.adapters import merged_state
@@ -141,8 +142,9 @@ class RewardModel(nn.Module):
     ) -> Self:
         """Load a reward model from a directory or hub id; safetensors only, remote code off unless asked.
 
-        What had to be said about it is in `remarks`. See `palate.model.checkpoint.load_parts` for the other
-        options (`revision`, `trust_remote_code`, `check_contract`) and the errors.
+        What had to be said about it is in `remarks`, and warned of as `PalateWarning`. See
+        `palate.model.checkpoint.load_parts` for the other options (`revision`, `trust_remote_code`,
+        `check_contract`) and the errors.
         """
         parts = checkpoint.load_parts(path, dtype=dtype, **options)
         contract = parts.contract
@@ -157,6 +159,8 @@ class RewardModel(nn.Module):
         )
         model.pooling.load_state_dict(parts.pooling_state)
         model.remarks = parts.remarks
+        for remark in parts.remarks:
+            warnings.warn(f"{path}: {remark}", PalateWarning, stacklevel=2)
         return model.to(device).eval()
 
     def save_pretrained(self, path: str | Path, **known: Any) -> str:

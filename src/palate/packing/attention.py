@@ -18,6 +18,10 @@ from torch import Tensor, nn
 from palate.errors import ModelError
 from palate.packing.batch import Segment, TreeLayout
 
+# On CPUs, short segments run in float32: forward and backward of 40 queries against 80 keys took 0.4 ms there and
+# 2.4 ms in bf16, whose kernel only catches up from about 256 keys on.
+_SHORT = 256
+
 TREE = "palate_tree"
 TREE_DENSE = "palate_tree_dense"
 
@@ -62,10 +66,12 @@ def tree_attention(
     queries = torch.split(query_BHTD, rows, dim=2)
     keys = _segment_views(key_BHTD, layout)
     values = _segment_views(value_BHTD, layout)
-    outputs = [
-        _attend(q, k, v, segment, scaling, dropout, sliding_window, softcap)
-        for q, k, v, segment in zip(queries, keys, values, layout.segments, strict=True)
-    ]
+    # Autocast would choose each call's precision again; it is chosen once, by the segment.
+    with torch.autocast(value_BHTD.device.type, enabled=False):
+        outputs = [
+            _attend(q, k, v, segment, scaling, dropout, sliding_window, softcap).to(value_BHTD.dtype)
+            for q, k, v, segment in zip(queries, keys, values, layout.segments, strict=True)
+        ]
     return torch.cat(outputs, dim=2).transpose(1, 2), None
 
 
@@ -102,6 +108,9 @@ def _attend(
 ) -> Tensor:
     """Queries are the last rows of the keys' run: causal, aligned at the lower right."""
     num_keys = key.shape[2]
+    short = value.dtype is torch.bfloat16 and value.device.type == "cpu" and num_keys <= _SHORT
+    dtype = torch.float32 if short else value.dtype
+    query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
     windowed = window if window is not None and window < num_keys else None
     grouped = key.shape[1] != query.shape[1]
     if windowed is None and not softcap and segment.length == num_keys:

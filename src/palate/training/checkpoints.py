@@ -11,8 +11,10 @@ import re
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from palate.errors import ConfigError
+from palate.metrics import LengthBucket, PairwiseReport
 
 _PROGRESS = "progress.json"
 
@@ -24,18 +26,25 @@ class Progress:
     Attributes:
         step: optimiser steps done.
         first_loss: of the very first step, None before it.
-        best_accuracy: best held-out accuracy so far.
+        best_step, best_accuracy: the best held-out evaluation so far.
         pairs: comparisons trained on.
         tokens: tokens computed in training.
+        seconds: spent in steps; evaluation and saving left out.
         skipped: steps skipped for non-finite values.
+        data_fingerprint: of the training data, which a resumed run must find unchanged.
+        before: held-out evaluation before the first step, which a resumed run cannot repeat.
     """
 
     step: int = 0
     first_loss: float | None = None
+    best_step: int | None = None
     best_accuracy: float | None = None
     pairs: int = 0
     tokens: int = 0
+    seconds: float = 0.0
     skipped: int = 0
+    data_fingerprint: str = ""
+    before: PairwiseReport | None = None
 
 
 def commit(staging: Path, target: Path) -> None:
@@ -44,7 +53,6 @@ def commit(staging: Path, target: Path) -> None:
         if file.is_file():
             with file.open("rb") as handle:
                 os.fsync(handle.fileno())
-    shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
 
 
@@ -60,9 +68,18 @@ def load_progress(directory: Path) -> Progress:
         ConfigError: the checkpoint is not one of palate's.
     """
     try:
-        return Progress(**json.loads((directory / _PROGRESS).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        values = json.loads((directory / _PROGRESS).read_text(encoding="utf-8"))
+        return Progress(**{**values, "before": read_report(values["before"])})
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise ConfigError(f"{directory} is not a checkpoint to resume from: {error}") from error
+
+
+def read_report(values: dict[str, Any] | None) -> PairwiseReport | None:
+    """A report from what its `to_json` gave; None for None."""
+    if values is None:
+        return None
+    buckets = tuple(LengthBucket(**bucket) for bucket in values["by_length"])
+    return PairwiseReport(**{**values, "by_length": buckets})
 
 
 def step_directory(root: Path, step: int) -> Path:
@@ -83,8 +100,12 @@ def find(root: Path, kind: str = "step") -> list[Path]:
 
 
 def prune(root: Path, *, keep_last: int, kind: str = "step") -> None:
-    """Delete all but the newest `keep_last` checkpoints of a kind, and what a kill left half-written."""
-    for path in find(root, kind)[: -keep_last or None]:
+    """Delete all but the newest `keep_last` checkpoints of a kind; `keep_last` is at least 1."""
+    for path in find(root, kind)[:-keep_last]:
         shutil.rmtree(path)
-    for path in (root / "checkpoints").glob(f".{kind}-*.tmp"):
+
+
+def sweep(root: Path) -> None:
+    """Delete what a kill left half-written or half-deleted."""
+    for path in (root / "checkpoints").glob(".*"):
         shutil.rmtree(path)

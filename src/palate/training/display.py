@@ -4,14 +4,16 @@ On a terminal the progress is a bar that moves; in a file or a pipe it is a line
 step, loss, accuracy, pairs and tokens a second, and the time left.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console, Group
-from rich.live import Live
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +22,7 @@ from palate.records import TokenizedGroup
 from palate.training.journal import StepRecord
 
 _LINE_EVERY_SECONDS = 10.0
+_SHOWN_CHARACTERS = 400  # of either end of a long text
 
 
 class Display(Protocol):
@@ -74,18 +77,20 @@ class ConsoleDisplay:
         self.console = console or Console()
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
             MofNCompleteColumn(),
+            BarColumn(bar_width=None),
             TextColumn("{task.fields[figures]}"),
             TextColumn("left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(compact=True),
             console=self.console,
+            disable=not self.console.is_terminal,
+            expand=True,
         )
-        self._live: Live | None = None
-        self._training: Any = None
-        self._last_line = 0.0
-        self._started = 0.0
+        self._training: TaskID | None = None
+        self._total = 0
         self._done_before = 0
+        self._started = 0.0
+        self._last_line = -math.inf
 
     def say(self, text: str) -> None:
         """A line; warnings in yellow."""
@@ -98,71 +103,92 @@ class ConsoleDisplay:
 
     def start(self, total: int, done: int) -> None:
         """Begin the bar."""
-        self._training = self._progress.add_task("training", total=total, completed=done, figures="")
-        self._started, self._done_before = time.monotonic(), done
-        self._go_live()
+        self._training = self._progress.add_task("step", total=total, completed=done, figures="")
+        self._total, self._done_before, self._started = total, done, time.monotonic()
+        self._progress.start()
 
     def step(self, record: StepRecord) -> None:
         """Move the bar, or print a line every ten seconds where there is no terminal."""
+        assert self._training is not None
         figures = _figures(record)
         self._progress.update(self._training, completed=record.step, figures=figures)
         now = time.monotonic()
-        total = int(self._progress.tasks[self._training].total or 0)
-        if not self.console.is_terminal and (now - self._last_line > _LINE_EVERY_SECONDS or record.step == total):
+        due = now - self._last_line > _LINE_EVERY_SECONDS or record.step == self._total
+        if due and not self.console.is_terminal:
             self._last_line = now
-            left = (now - self._started) / max(record.step - self._done_before, 1) * (total - record.step)
-            self.say(f"step {record.step}/{total}  {figures}  left {left:.0f} s")
+            left = (now - self._started) / (record.step - self._done_before) * (self._total - record.step)
+            self.say(f"step {record.step}/{self._total} {figures} left {_clock(left)}")
 
     def counting(self, what: str, total: int) -> Callable[[int], None]:
-        """A second bar for evaluation."""
+        """A bar of its own, gone when it is full."""
         task = self._progress.add_task(what, total=total, figures="")
-        self._go_live()
+        self._progress.start()
+
+        left = total
 
         def advance(done: int) -> None:
+            nonlocal left
+            left -= done
             self._progress.advance(task, done)
-            if self._progress.tasks and self._progress._tasks[task].finished:
-                self._progress.update(task, visible=False)
+            if left <= 0:
+                self._progress.remove_task(task)
+            if not self._progress.task_ids:
+                self._progress.stop()
 
         return advance
 
     def stop(self) -> None:
-        """Leave the bars as they are."""
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def _go_live(self) -> None:
-        if self._live is None and self.console.is_terminal:
-            self._live = Live(self._progress, console=self.console, refresh_per_second=4)
-            self._live.start()
+        """Leave the bars as they are and give the terminal back."""
+        self._progress.stop()
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
 
 
 def _figures(record: StepRecord) -> str:
-    loss = "  skipped" if record.loss is None else f"loss {record.loss:.4f}"
-    accuracy = "" if record.accuracy is None else f"accuracy {record.accuracy:.2f}  "
-    return f"{loss}  {accuracy}{record.pairs_per_second:.1f} pairs/s  {record.tokens_per_second:,.0f} tokens/s"
+    rates = f"{record.pairs_per_second:,.1f} pairs/s {record.tokens_per_second:,.0f} tokens/s"
+    if record.loss is None:
+        return f"skipped {rates}"
+    accuracy = "" if record.accuracy is None else f"accuracy {record.accuracy:.2f} "
+    return f"loss {record.loss:.4f} {accuracy}{rates}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
 
 
 def rendered_example(group: TokenizedGroup, tokenizer: Any, *, pooling: str) -> Group:
     """One group as the model reads it: the shared tokens once, each response, and the scored tokens marked."""
-    lines = [
-        Text(
-            f"one example as the model reads it ({group.where or group.id}); scored tokens are marked",
-            style="bold",
-        ),
-        Text(tokenizer.decode(group.sequences[0][: group.shared]), style="dim"),
-    ]
-    for number, (sequence, start) in enumerate(zip(group.sequences, group.response_starts, strict=True)):
-        text = Text(f"response {number + 1}: ", style="cyan")
+    first = group.sequences[0]
+    title = f"one example as the model reads it ({group.where or group.id}); scored tokens are marked"
+    shared = _marked(tokenizer, first[: group.shared], _scored(pooling, len(first), group.response_starts[0]))
+    lines = [Text(title, style="bold"), _shortened(shared)]
+    for number, (sequence, start) in enumerate(zip(group.sequences, group.response_starts, strict=True), start=1):
         scored = _scored(pooling, len(sequence), start)
-        for position in range(group.shared, len(sequence)):
-            piece = tokenizer.decode(sequence[position : position + 1])
-            if position in scored:
-                text.append(f"[{piece!r}]" if pooling in ("last", "cls") else piece, style="bold black on green")
-            else:
-                text.append(piece, style="default")
-        lines.append(text)
+        own = _marked(
+            tokenizer, sequence[group.shared :], range(scored.start - group.shared, scored.stop - group.shared)
+        )
+        lines.append(Text.assemble((f"response {number}: ", "cyan"), _shortened(own)))
     return Group(*lines)
+
+
+def _marked(tokenizer: Any, tokens: NDArray[np.int64], scored: range) -> Text:
+    """The tokens' text, those in `scored` marked; a lone token in quotes, since it is often a line break."""
+    low, high = (min(max(end, 0), len(tokens)) for end in (scored.start, scored.stop))
+    before, inside, after = (tokenizer.decode(part) for part in (tokens[:low], tokens[low:high], tokens[high:]))
+    marked = f"[{inside!r}]" if len(scored) == 1 and inside else inside
+    return Text.assemble(before, (marked, "bold black on green"), after)
+
+
+def _shortened(text: Text) -> Text:
+    """Its two ends, where it is long."""
+    if len(text) <= 2 * _SHOWN_CHARACTERS:
+        return text
+    left_out = len(text) - 2 * _SHOWN_CHARACTERS
+    return Text.assemble(
+        text[:_SHOWN_CHARACTERS], (f" [... {left_out:,} characters ...] ", "dim"), text[-_SHOWN_CHARACTERS:]
+    )
 
 
 def _scored(pooling: str, length: int, start: int) -> range:

@@ -13,14 +13,14 @@ class StepRecord:
     Attributes:
         step: counted from 1.
         epoch: counted from 0.
-        loss: over the step's terms, exact; None when the step was skipped as non-finite.
+        loss: over the step's terms, exact; this and the next three are None when the step was skipped.
         accuracy: over comparisons with a right answer, reward ties half; None when there are none.
         margin: mean reward of the winner minus the loser.
         grad_norm: before clipping.
         lr: of the body. head_lr: of the head.
         pairs, tokens: comparisons, and tokens computed.
         ties: comparisons with equal rewards.
-        pairs_per_second, tokens_per_second: of this step, evaluation and saving left out.
+        seconds, pairs_per_second, tokens_per_second: of this step, evaluation and saving left out.
         skipped: whether the step was skipped for non-finite values.
     """
 
@@ -35,6 +35,7 @@ class StepRecord:
     pairs: int
     tokens: int
     ties: int
+    seconds: float
     pairs_per_second: float
     tokens_per_second: float
     skipped: bool = False
@@ -66,7 +67,8 @@ class Journal:
 
 def _cut(path: Path, keep_steps: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= keep_steps]
+    whole = (line for line in lines if line.endswith("\n"))  # a kill can tear the last one
+    kept = [line for line in whole if json.loads(line)["step"] <= keep_steps]
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text("".join(kept), encoding="utf-8")
     temporary.replace(path)

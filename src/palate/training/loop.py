@@ -15,6 +15,7 @@ from accelerate import Accelerator
 
 from palate.config import TrainConfig
 from palate.errors import NonFiniteError
+from palate.evaluation import describe
 from palate.metrics import PairwiseReport
 from palate.model.reward_model import RewardModel
 from palate.packing.plan import StepPlan, pack
@@ -71,8 +72,10 @@ def fit(trainer: Trainer, progress: Progress) -> Progress:
             trainer.journal.write(record)
         trainer.on_step(record)
         last = number == len(trainer.data.steps)
-        if config.eval_every and number % config.eval_every == 0 and not last:
-            progress = evaluate_and_keep_best(trainer, progress)
+        if trainer.evaluate is not None and config.eval_every and number % config.eval_every == 0 and not last:
+            report = trainer.evaluate()
+            trainer.say(f"step {number}: held-out {describe(report)}")
+            progress = keep_best(trainer, progress, report)
         if config.save_every and number % config.save_every == 0:
             save_state(trainer, progress)
     return progress
@@ -109,7 +112,7 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
         step=number,
         epoch=step.epoch,
         loss=loss / terms if finite else None,
-        accuracy=correct / judged if judged else None,
+        accuracy=correct / judged if judged and finite else None,
         margin=margin / judged if judged and finite else None,
         grad_norm=norm if finite else None,
         lr=rates[0],
@@ -117,6 +120,7 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
         pairs=int(pairs),
         tokens=tokens,
         ties=int(ties),
+        seconds=seconds,
         pairs_per_second=pairs / seconds,
         tokens_per_second=tokens / seconds,
         skipped=not finite,
@@ -146,7 +150,10 @@ def _refuse(trainer: Trainer, number: int, groups: Sequence[TokenizedGroup]) -> 
     if trainer.config.on_non_finite == "stop":
         kept = checkpoints.find(Path(trainer.config.out))
         where = f"the last checkpoint is {kept[-1]}" if kept else "no checkpoint was due yet"
-        raise NonFiniteError(f"{message}; nothing was applied, {where}. Mend the rows, or --on-non-finite skip")
+        raise NonFiniteError(
+            f"{message}; nothing was applied, {where}. Mend the rows and start over, or go on without them: "
+            "--resume --on-non-finite skip"
+        )
     trainer.say(f"warning: {message}; the step was skipped")
 
 
@@ -155,21 +162,15 @@ def _advance(progress: Progress, record: StepRecord) -> Progress:
         progress,
         step=record.step,
         first_loss=record.loss if record.step == 1 else progress.first_loss,
-        pairs=progress.pairs + record.pairs,
+        pairs=progress.pairs + (0 if record.skipped else record.pairs),
         tokens=progress.tokens + record.tokens,
+        seconds=progress.seconds + record.seconds,
         skipped=progress.skipped + record.skipped,
     )
 
 
-def evaluate_and_keep_best(trainer: Trainer, progress: Progress) -> Progress:
-    """Evaluate on held-out data; keep the model when it is the best so far."""
-    if trainer.evaluate is None:
-        return progress
-    report = trainer.evaluate()
-    trainer.say(
-        f"step {progress.step}: held-out accuracy {report.accuracy:.3f} "
-        f"[{report.accuracy_low:.3f}, {report.accuracy_high:.3f}], margin {report.margin:+.3f}"
-    )
+def keep_best(trainer: Trainer, progress: Progress, report: PairwiseReport) -> Progress:
+    """Keep the model as it is now when its evaluation is the best so far."""
     if progress.best_accuracy is not None and report.accuracy <= progress.best_accuracy:
         return progress
     root = Path(trainer.config.out)
@@ -177,7 +178,7 @@ def evaluate_and_keep_best(trainer: Trainer, progress: Progress) -> Progress:
         trainer.save_best(checkpoints.best_directory(root, progress.step), report)
         checkpoints.prune(root, keep_last=1, kind="best")
     trainer.accelerator.wait_for_everyone()
-    return replace(progress, best_accuracy=report.accuracy)
+    return replace(progress, best_step=progress.step, best_accuracy=report.accuracy)
 
 
 def save_state(trainer: Trainer, progress: Progress) -> None:
@@ -186,6 +187,7 @@ def save_state(trainer: Trainer, progress: Progress) -> None:
     target = checkpoints.step_directory(root, progress.step)
     staging = target.with_name(f".{target.name}.tmp")
     accelerator.save_state(str(staging))
+    accelerator.wait_for_everyone()  # each rank writes its own random state
     if accelerator.is_main_process:
         checkpoints.save_progress(staging, progress)
         checkpoints.commit(staging, target)

@@ -24,12 +24,10 @@ class PackLoss:
         total: summed loss, to be divided by the step's number of terms.
         sums: float64 [6]: loss, correct (ties half), comparisons with a right answer, summed margin,
             comparisons, reward ties.
-        finite_C: which comparisons have a finite loss.
     """
 
     total: Tensor
     sums: Tensor
-    finite_C: Tensor
 
 
 def num_terms(groups: Sequence[TokenizedGroup], config: TrainConfig) -> int:
@@ -58,7 +56,7 @@ def pack_loss(reward_N: Tensor, batch: RewardBatch, config: TrainConfig) -> Pack
     total = loss_C.sum()
     if config.centering:
         total = total + config.centering * centering(winner_C, loser_C).sum()
-    return PackLoss(total, _sums(total, winner_C, loser_C, batch), torch.isfinite(winner_C) & torch.isfinite(loser_C))
+    return PackLoss(total, _sums(total, winner_C, loser_C, batch))
 
 
 def _sums(total: Tensor, winner_C: Tensor, loser_C: Tensor, batch: RewardBatch) -> Tensor:

@@ -1,7 +1,6 @@
 """`palate train`: read, prepare, check, fit, evaluate, save; each line of `train` is one of these."""
 
-import math
-import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,21 +11,23 @@ from accelerate.utils import gather_object, set_seed
 
 from palate.config import TrainConfig, build, write_yaml
 from palate.data.read import write_dropped
-from palate.evaluation import compare
+from palate.errors import ConfigError
+from palate.evaluation import compare, describe
 from palate.metrics import PairwiseReport
+from palate.model.adapters import save_adapter
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_sharing
 from palate.scoring import score_groups
 from palate.training import checkpoints
-from palate.training.checkpoints import Progress
+from palate.training.checkpoints import Progress, read_report
 from palate.training.display import Display, QuietDisplay
 from palate.training.guards import expected_first_loss, judge_first_loss
 from palate.training.journal import Journal, StepRecord
-from palate.training.loop import Trainer, fit
+from palate.training.loop import Trainer, fit, keep_best
 from palate.training.optimizer import make_optimizer, make_schedule
 from palate.training.prepare import PreparedData, prepare, read
-from palate.training.setup import build_model, claim, introduce
-from palate.training.summary import count_tokens, summarise, write_summary
+from palate.training.setup import CONFIG, SUMMARY, build_model, claim, introduce, make_accelerator
+from palate.training.summary import read_summary, summarise, write_summary
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +66,29 @@ def train(config: TrainConfig | None = None, /, *, display: Display | None = Non
         0.86
     """
     config = build(TrainConfig, {**(asdict(config) if config else {}), **settings})
-    show = display or QuietDisplay()
+    accelerator = make_accelerator(config)
+    show = display if display is not None and accelerator.is_main_process else QuietDisplay()
+    try:
+        return _train(config, accelerator, show)
+    finally:
+        show.stop()
+
+
+def _train(config: TrainConfig, accelerator: Accelerator, show: Display) -> TrainResult:
     out = Path(config.out)
-    resumed = claim(config)
+    with accelerator.main_process_first():
+        resumed = claim(config, owner=accelerator.is_main_process)
+    if config.resume and (out / SUMMARY).exists():
+        show.say(f"{out} is finished: nothing to do")
+        return load_result(out)
     set_seed(config.seed)
     raw = read(config)
     for remark in raw.remarks:
         show.say(remark)
-    accelerator = Accelerator(log_with=list(config.trackers) or None, project_dir=str(out))
     model = build_model(config, accelerator.device, show)
     data = prepare(raw, model.tokenizer, config)
     if accelerator.is_main_process:
-        write_yaml(replace(config, resume=False, overwrite=False), out / "config.yaml")
+        write_yaml(replace(config, resume=False, overwrite=False), out / CONFIG)
         if data.dropped:
             write_dropped(out / "dropped.jsonl", data.dropped)
     introduce(model, data, config, show)
@@ -91,39 +103,21 @@ def _run(
     show: Display,
     resumed: Path | None,
 ) -> TrainResult:
-    out = Path(config.out)
     optimizer = make_optimizer(model, config)
     schedule = make_schedule(optimizer, config, len(data.steps))
     wrapped, prepared = accelerator.prepare(model, optimizer)
     accelerator.register_for_checkpointing(schedule)
-    progress = Progress()
+    progress = Progress(data_fingerprint=data.fingerprint)
     if resumed is not None:
-        accelerator.load_state(str(resumed))
-        progress = checkpoints.load_progress(resumed)
+        progress = _restore(accelerator, resumed, data)
         show.say(f"resumed from {resumed}, after step {progress.step}")
-    zero_head = not bool(model.head.score.weight.any())
     _check_before(model, data, show)
-    before = _evaluate(model, data, config, accelerator, show) if progress.step == 0 and data.evaluation else None
-    if before is not None:
-        show.say(f"held-out before: {describe(before)}")
+    if progress.step == 0 and data.evaluation:
+        progress = replace(progress, before=_evaluate(model, data, config, accelerator, show))
+    if progress.before is not None:
+        show.say(f"held-out before: {describe(progress.before)}")
     if accelerator.is_main_process and config.trackers:
         accelerator.init_trackers("palate", config={k: str(v) for k, v in asdict(config).items()})
-
-    groups = [data.training[i] for i in data.steps[0].groups]
-    expected = expected_first_loss(model, groups, config)
-
-    def on_step(record: StepRecord) -> None:
-        show.step(record)
-        if record.step == 1 and record.loss is not None:
-            warning = judge_first_loss(record.loss, expected, zero_head=zero_head)
-            show.say(
-                f"warning: {warning}"
-                if warning
-                else f"first loss {record.loss:.6f}, as expected (ln 2 is {math.log(2):.6f})"
-            )
-        if config.trackers:
-            accelerator.log({k: v for k, v in asdict(record).items() if v is not None}, step=record.step)
-
     trainer = Trainer(
         config=config,
         accelerator=accelerator,
@@ -132,23 +126,53 @@ def _run(
         optimizer=prepared,
         schedule=schedule,
         data=data,
-        journal=Journal(out / "log.jsonl", keep_steps=progress.step) if accelerator.is_main_process else None,
-        on_step=on_step,
+        journal=_journal(config, accelerator, progress),
+        on_step=_on_step(config, accelerator, model, data, show),
         evaluate=(lambda: _evaluate(model, data, config, accelerator, show)) if data.evaluation else None,
         save_best=lambda path, report: model.save_pretrained(path, evaluation=_brief(report), **_known(config, data)),
         say=show.say,
     )
-    started, pairs_before = time.perf_counter(), progress.pairs
     show.start(len(data.steps), progress.step)
     progress = fit(trainer, progress)
-    seconds = time.perf_counter() - started
     show.stop()
-    after = _evaluate(model, data, config, accelerator, show) if data.evaluation else None
-    result = _finish(trainer, progress, show, before=before, after=after, seconds=seconds, pairs_before=pairs_before)
-    if trainer.journal is not None:
-        trainer.journal.close()
-    accelerator.end_training()
-    return result
+    return _finish(trainer, progress, show)
+
+
+def _restore(accelerator: Accelerator, checkpoint: Path, data: PreparedData) -> Progress:
+    progress = checkpoints.load_progress(checkpoint)
+    if progress.data_fingerprint != data.fingerprint:
+        raise ConfigError(
+            f"cannot resume from {checkpoint}: the training data is not what it was (fingerprint "
+            f"{progress.data_fingerprint} then, {data.fingerprint} now); restore it, or start over with --overwrite"
+        )
+    accelerator.load_state(str(checkpoint))
+    return progress
+
+
+def _journal(config: TrainConfig, accelerator: Accelerator, progress: Progress) -> Journal | None:
+    if not accelerator.is_main_process:
+        return None
+    return Journal(Path(config.out) / "log.jsonl", keep_steps=progress.step)
+
+
+def _on_step(
+    config: TrainConfig, accelerator: Accelerator, model: RewardModel, data: PreparedData, show: Display
+) -> Callable[[StepRecord], None]:
+    """Show and track every step, and judge the first."""
+    zero_head = not bool(model.head.score.weight.any())
+    expected = expected_first_loss(model, [data.training[i] for i in data.steps[0].groups], config)
+
+    def on_step(record: StepRecord) -> None:
+        show.step(record)
+        if record.step == 1 and record.loss is not None:
+            warning = judge_first_loss(record.loss, expected, zero_head=zero_head)
+            show.say(
+                f"warning: {warning}" if warning else f"first loss {record.loss:.6f}; rewards of 0 give {expected:.6f}"
+            )
+        if config.trackers:
+            accelerator.log({k: v for k, v in asdict(record).items() if v is not None}, step=record.step)
+
+    return on_step
 
 
 def _check_before(model: RewardModel, data: PreparedData, show: Display) -> None:
@@ -168,7 +192,7 @@ def _evaluate(
     """Score the held-out groups, each rank a share of them, and compare all."""
     ranks, rank = accelerator.num_processes, accelerator.process_index
     mine = data.evaluation[rank::ranks]
-    advance = show.counting("evaluating", len(mine))
+    advance = show.counting("eval", len(mine))
     rewards = list(score_groups(model, mine, tokens_per_pack=config.tokens_per_pack, on_progress=advance))
     if ranks == 1:
         return compare(data.evaluation, rewards)
@@ -176,51 +200,45 @@ def _evaluate(
     return compare(data.evaluation, [r for _, r in sorted(every, key=lambda pair: pair[0])])
 
 
-def _finish(
-    trainer: Trainer,
-    progress: Progress,
-    show: Display,
-    *,
-    before: PairwiseReport | None,
-    after: PairwiseReport | None,
-    seconds: float,
-    pairs_before: int,
-) -> TrainResult:
-    config, model, data, out = trainer.config, trainer.model, trainer.data, Path(trainer.config.out)
-    tokens = count_tokens((*data.training, *data.evaluation), shared=model.layout == "tree")
-    mean, std = _training_rewards(model, data, config)
-    evaluation = _brief(after) if after else {}
-    if trainer.accelerator.is_main_process:
-        loads = model.save_pretrained(
-            out, evaluation=evaluation, reward_mean=mean, reward_std=std, **_known(config, data)
-        )
+def _finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
+    """Evaluate once more, save the model, and say in `summary.json` what was done: the mark of a finished run."""
+    config, model, data, accelerator = trainer.config, trainer.model, trainer.data, trainer.accelerator
+    out = Path(config.out)
+    after = trainer.evaluate() if trainer.evaluate is not None else None
+    if after is not None and config.eval_every:
+        progress = keep_best(trainer, progress, after)
+    known = _known(config, data) | _reward_scale(model, data, config)
+    if accelerator.is_main_process:
+        loads = model.save_pretrained(out, evaluation=_brief(after) if after else {}, **known)
         if config.lora:
-            model.adapter.save_pretrained(str(out / "adapter"))
-        extra = {"reward_mean": mean, "reward_std": std, "layout": model.layout, "loads_as": loads}
+            save_adapter(model.adapter, out / "adapter")
+        summary = summarise(progress=progress, data=data, model=model, after=after)
+        write_summary(out / SUMMARY, {**summary, "loads_as": loads})
         if after is not None:
             show.say(f"held-out after: {describe(after)}")
         show.say(f"saved in {out} ({loads})")
-    summary = summarise(
-        progress=progress,
-        data=data,
-        tokens=tokens,
-        before=before,
-        after=after,
-        seconds=seconds,
-        pairs_this_run=progress.pairs - pairs_before,
-        extra=extra if trainer.accelerator.is_main_process else {},
-    )
-    if trainer.accelerator.is_main_process:
-        write_summary(out / "summary.json", summary)
-    return TrainResult(model.eval(), out, summary, before, after)
+    if trainer.journal is not None:
+        trainer.journal.close()
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+    return TrainResult(model.eval(), out, read_summary(out / SUMMARY), progress.before, after)
 
 
-def _training_rewards(model: RewardModel, data: PreparedData, config: TrainConfig) -> tuple[float, float]:
-    """Mean and standard deviation of the rewards of a sample of the training responses."""
+def load_result(out: Path) -> TrainResult:
+    """What a finished run left behind."""
+    summary = read_summary(out / SUMMARY)
+    before, after = (read_report(summary[name]) for name in ("eval_before", "eval"))
+    return TrainResult(RewardModel.from_pretrained(out), out, summary, before, after)
+
+
+def _reward_scale(model: RewardModel, data: PreparedData, config: TrainConfig) -> dict[str, float]:
+    """Mean and standard deviation of the rewards of a sample of the training responses, as the contract names them."""
     picks = np.random.default_rng(config.seed).permutation(len(data.training))[:64]
     sample = [data.training[i] for i in picks.tolist()]
-    rewards = np.concatenate(list(score_groups(model, sample, tokens_per_pack=config.tokens_per_pack)))
-    return float(rewards.mean()), float(rewards.std())
+    scores = score_groups(model, sample, tokens_per_pack=config.tokens_per_pack, require_finite=False)
+    rewards = np.concatenate(list(scores))
+    rewards = rewards[np.isfinite(rewards)]  # of rows whose steps were skipped, there are none
+    return {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())} if rewards.size else {}
 
 
 def _known(config: TrainConfig, data: PreparedData) -> dict[str, Any]:
@@ -230,11 +248,3 @@ def _known(config: TrainConfig, data: PreparedData) -> dict[str, Any]:
 def _brief(report: PairwiseReport) -> dict[str, Any]:
     values = report.to_json()
     return {name: values[name] for name in ("accuracy", "accuracy_low", "accuracy_high", "margin", "loss", "pairs")}
-
-
-def describe(report: PairwiseReport) -> str:
-    """One line: accuracy with its interval, pairs, ties, margin, loss."""
-    return (
-        f"accuracy {report.accuracy:.3f} [{report.accuracy_low:.3f}, {report.accuracy_high:.3f}] on {report.pairs} "
-        f"pairs of {report.groups} prompts, {report.ties} tied; mean margin {report.margin:+.3f}, loss {report.loss:.4f}"
-    )

@@ -1,9 +1,12 @@
 """Before the first step: the output directory, the model as configured, and what the user should see of both."""
 
+import importlib.util
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
+from accelerate import Accelerator
 
 from palate.config import TrainConfig, build, differences, read_yaml
 from palate.errors import ConfigError
@@ -16,27 +19,67 @@ from palate.training.optimizer import switch_off_dropout
 from palate.training.prepare import PreparedData
 from palate.training.summary import count_tokens
 
+CONFIG, SUMMARY = "config.yaml", "summary.json"
+"""Marks of a run: one is written before its first step, the other after everything else."""
 
-def claim(config: TrainConfig) -> Path | None:
-    """Make the output directory this run's; returns the checkpoint to resume from, if any.
+
+def make_accelerator(config: TrainConfig) -> Accelerator:
+    """Devices, processes and trackers; precision is the model's own matter.
 
     Raises:
-        ConfigError: an earlier run lies there, or the resumed run was configured otherwise.
+        ConfigError: a tracker is not installed.
+    """
+    for name in config.trackers:
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(f"the tracker {name} is not installed: pip install {name}, or drop it from --trackers")
+    return Accelerator(mixed_precision="no", log_with=list(config.trackers) or None, project_dir=config.out)
+
+
+def claim(config: TrainConfig, *, owner: bool = True) -> Path | None:
+    """Make the output directory this run's; returns the checkpoint to resume from, if any.
+
+    Args:
+        config: the settings.
+        owner: whether this process makes and clears the directory; the others follow it.
+
+    Raises:
+        ConfigError: something else lies there, the run would delete its own input, or the resumed run was
+            configured otherwise.
     """
     out = Path(config.out)
-    if config.overwrite and out.exists():
-        shutil.rmtree(out)
-    saved = checkpoints.find(out)
-    if (out / "config.yaml").exists() and not config.resume:
-        raise ConfigError(f"{out} holds an earlier run; choose another --out, or --resume, or --overwrite")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file; --out must be a directory")
+    _protect_inputs(config, out)
+    if owner and not config.resume:
+        _make_room(out, overwrite=config.overwrite)
     out.mkdir(parents=True, exist_ok=True)
-    if config.resume and (out / "config.yaml").exists():
-        earlier = build(TrainConfig, read_yaml(out / "config.yaml"))
-        if changed := differences(config, earlier):
-            raise ConfigError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
-    return saved[-1] if config.resume and saved else None
+    if not config.resume or not (out / CONFIG).exists():
+        return None
+    if changed := differences(config, build(TrainConfig, read_yaml(out / CONFIG))):
+        raise ConfigError(f"cannot resume {out} with other settings: {'; '.join(changed)}")
+    if owner:
+        checkpoints.sweep(out)
+    saved = checkpoints.find(out)
+    return saved[-1] if saved else None
+
+
+def _protect_inputs(config: TrainConfig, out: Path) -> None:
+    for name, value in (("model", config.model), ("data", config.data), ("eval-data", config.eval_data)):
+        if value is None or not Path(value).exists():
+            continue
+        inside = Path(value).resolve().is_relative_to(out.resolve())
+        if inside and (config.overwrite or Path(value).samefile(out)):
+            raise ConfigError(f"--{name} {value} lies in --out {out}, which this run would replace")
+
+
+def _make_room(out: Path, *, overwrite: bool) -> None:
+    """Delete an earlier run, if that is wanted; nothing but runs is ever deleted."""
+    if (out / CONFIG).exists():
+        if not overwrite:
+            raise ConfigError(f"{out} holds an earlier run; choose another --out, or --resume, or --overwrite")
+        shutil.rmtree(out)
+    elif (out / "config.json").exists() or any(out.glob("*.safetensors")):
+        raise ConfigError(f"{out} holds a model that is not of a run of palate train; choose another --out")
 
 
 def build_model(config: TrainConfig, device: torch.device, show: Display) -> RewardModel:
@@ -58,13 +101,7 @@ def build_model(config: TrainConfig, device: torch.device, show: Display) -> Rew
     if config.freeze_layers:
         show.say(f"frozen: {freeze_lowest(model.backbone, config.freeze_layers):,} parameters")
     if config.lora:
-        model.adapter = add_lora(
-            model.backbone,
-            rank=config.lora_rank,
-            alpha=config.lora_alpha,
-            dropout=config.lora_dropout,
-            targets=config.lora_targets,
-        )
+        model.adapter = _adapt(model, config)
     if config.activation_checkpointing:
         model.backbone.activation_checkpointing_enable(  # type: ignore[operator]
             {"use_reentrant": False}, every_n_layers=config.activation_checkpointing
@@ -72,6 +109,19 @@ def build_model(config: TrainConfig, device: torch.device, show: Display) -> Rew
     model.to(device)
     model.compute_dtype = resolve_dtype(config.dtype, device)
     return model
+
+
+def _adapt(model: RewardModel, config: TrainConfig) -> Any:
+    try:
+        return add_lora(
+            model.backbone,
+            rank=config.lora_rank,
+            alpha=config.lora_alpha,
+            dropout=config.lora_dropout,
+            targets=config.lora_targets,
+        )
+    except ValueError as error:  # of PEFT, where no module has such a name
+        raise ConfigError(f"lora-targets {config.lora_targets}: {error}") from error
 
 
 def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show: Display) -> None:

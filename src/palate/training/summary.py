@@ -13,6 +13,7 @@ import torch
 from palate.evaluation import count_reasons
 from palate.metrics import PairwiseReport
 from palate.model.contract import package_versions
+from palate.model.reward_model import RewardModel
 from palate.records import TokenizedGroup
 from palate.training.checkpoints import Progress
 from palate.training.prepare import PreparedData
@@ -51,21 +52,15 @@ def peak_memory_bytes() -> int:
 
 
 def summarise(
-    *,
-    progress: Progress,
-    data: PreparedData,
-    tokens: TokenCounts,
-    before: PairwiseReport | None,
-    after: PairwiseReport | None,
-    seconds: float,
-    pairs_this_run: int,
-    extra: dict[str, Any],
+    *, progress: Progress, data: PreparedData, model: RewardModel, after: PairwiseReport | None
 ) -> dict[str, Any]:
-    """The summary's values; `extra` is merged in."""
+    """The summary's values, of the whole run, however often it was resumed."""
+    tokens = count_tokens((*data.training, *data.evaluation), shared=model.layout == "tree")
     return {
         "first_loss": progress.first_loss,
         "eval": after.to_json() if after else None,
-        "eval_before": before.to_json() if before else None,
+        "eval_before": progress.before.to_json() if progress.before else None,
+        "best": {"step": progress.best_step, "accuracy": progress.best_accuracy},
         "tokens": {
             "unshared": tokens.unshared,
             "computed": tokens.computed,
@@ -80,13 +75,17 @@ def summarise(
             "evaluation": len(data.evaluation),
             "truncated": data.truncated,
         },
-        "seconds": seconds,
-        "pairs_per_second": pairs_this_run / seconds if seconds > 0 else 0.0,
+        "seconds": progress.seconds,
+        "pairs_per_second": progress.pairs / progress.seconds,
+        "tokens_per_second": progress.tokens / progress.seconds,
         "peak_memory_bytes": peak_memory_bytes(),
         "dropped": count_reasons(data.dropped),
         "data_fingerprint": data.fingerprint,
+        "layout": model.layout,
+        "precision": str(model.compute_dtype).removeprefix("torch."),
+        "reward_mean": model.contract.reward_mean if model.contract else None,
+        "reward_std": model.contract.reward_std if model.contract else None,
         "versions": package_versions(),
-        **extra,
     }
 
 
@@ -95,3 +94,9 @@ def write_summary(path: Path, values: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
     temporary.replace(path)
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """Read it back."""
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values

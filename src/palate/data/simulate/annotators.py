@@ -1,9 +1,9 @@
 """Simulated annotators: people of stated accuracy and stated bias, who vote on comparisons.
 
-An annotator looks at two responses, the one with the lower index first. Now and then a bias decides: the longer
-one, or the one shown first. Otherwise the annotator reads. Of competence c, they prefer the better response with
-probability c once the gap in quality is clear, and less surely below that, down to a coin toss where there is no
-gap:
+An annotator looks at two responses, the one with the lower index first. Now and then a bias decides: the
+longer one, or the one shown first. Otherwise the annotator reads. Of competence c, they prefer the better
+response with probability c once the gap in quality is clear, and less surely below that, down to a coin toss
+where there is no gap:
 
     P(right) = 1/2 + (c - 1/2) * min(1, gap / CLEAR)
 
@@ -66,7 +66,7 @@ class Annotators:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two responses to be compared, `first` shown first: their indices, qualities and lengths in characters."""
+    """Two responses to be compared, the first shown first: indices, qualities and lengths in characters."""
 
     first: int
     second: int
@@ -147,8 +147,8 @@ def _read(rng: Random, pair: Pair, annotators: Annotators, name: str) -> int | N
 def _voters(rng: Random, annotators: Annotators, dominant: float) -> tuple[str, ...]:
     """Who votes on one comparison.
 
-    With a dominant annotator, a share q of the comparisons is voted on by that one alone and the rest by V of the
-    others, so that q / (q + V (1 - q)) is the wanted share s of all votes: q = V s / (1 - s + V s).
+    With a dominant annotator, a share q of the comparisons is voted on by that one alone and the rest by V of
+    the others, so that q / (q + V (1 - q)) is the wanted share s of all votes: q = V s / (1 - s + V s).
     """
     if not dominant:
         return tuple(rng.sample(annotators.names, annotators.votes))

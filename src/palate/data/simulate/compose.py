@@ -1,9 +1,9 @@
 """From tasks to groups: who answers what, what is compared with what, and which flaws are planted.
 
-A group has one right response and, mostly, spoiled ones. Each response but the best is compared with one that is
-clearly better, so K responses have K - 1 comparisons that hang together. Lengths are kept out of it: whether a
-spoiled response is to be longer or shorter than the right one is tossed first, and wordings are drawn until one
-fits.
+A group has one right response and, mostly, spoiled ones. Each response but the best is compared with one that
+is clearly better, so K responses have K - 1 comparisons that hang together. Lengths are kept out of it:
+whether a spoiled response is to be longer or shorter than the right one is tossed first, and wordings are
+drawn until one fits.
 """
 
 from collections.abc import Callable
@@ -87,7 +87,8 @@ def simulate(
     """Make a preference set with known truth; the same arguments give the same set on every machine.
 
     Args:
-        num_prompts: distinct prompts, spread evenly over the families. Planted leaks and duplicates come on top.
+        num_prompts: distinct prompts, spread evenly over the families. Planted leaks and duplicates come on
+            top.
         seed: of every draw.
         families: some of `FAMILIES`; None for all.
         responses: fewest and most responses a prompt; each number is about half as frequent as the one below.
@@ -192,11 +193,11 @@ def _responses(rng: Random, task: Task, setting: _Setting) -> list[_Response]:
 
 
 def _quality(rng: Random, defect: str) -> float:
-    return round(max(0.0, QUALITY[defect] + rng.uniform(-0.03, 0.03)), 4)
+    return round(QUALITY[defect] + rng.uniform(-0.03, 0.03), 4)
 
 
 def _fitting(rng: Random, task: Task, defect: str, pool: Pool, length: int) -> str | None:
-    """A response with the defect that is longer or shorter than `length`, as a coin decides, if a few draws give one."""
+    """A response with the defect, longer or shorter than `length` as a coin decides, if a few draws give one."""
     longer = rng.random() < 0.5
     text = None
     for _ in range(_TRIES):
@@ -223,7 +224,7 @@ def _pairs(rng: Random, shown: list[_Response], best: int) -> tuple[Pair, ...]:
 def _with_additions(rng: Random, entries: list[Entry], tasks: tuple[Task, ...], setting: _Setting) -> SimulatedSet:
     """Plant repeated prompts and copies, at drawn places."""
     plain = len(entries)
-    added = []
+    added: list[Entry] = []
     for place in rng.sample(range(plain), round(setting.flaws.leaks * plain)):
         again = _build(rng, tasks[place], f"sim-{plain + len(added) + 1:05d}", setting)
         added.append(replace(again, truth=replace(again.truth, leaked_from=entries[place].group.id)))

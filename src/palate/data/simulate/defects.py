@@ -1,19 +1,19 @@
 """Ways for a response to be less than right, and what each is worth.
 
-Most defects are made from sentences that are right somewhere: the answer to another question, the right words in
-the wrong order, two answers that contradict each other, half a sentence. Word counts cannot see those, a reader
-can at once. A smaller part is subtle: the same sentence with another number or name in it.
+Most defects are made from sentences that are right somewhere: the answer to another question, the right words
+in the wrong order, two answers that contradict each other, half a sentence. Word counts cannot see those, a
+reader can at once. A smaller part is subtle: the same sentence with another number or name in it.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from palate.data.simulate.refusals import REFUSALS
 from palate.data.simulate.task import Task, say
 
 QUALITY = {
-    "": 1.0,
+    "": 0.96,
     "curt": 0.72,
     "repeats": 0.66,
     "aside": 0.60,
@@ -33,7 +33,8 @@ QUALITY = {
     "shuffled": 0.06,
     "astray": 0.04,
 }
-"""What a response with each defect is worth to a reader who has all the time in the world; right and well put is 1."""
+"""What a response with each defect is worth to a reader who has all the time in the world; right and well put
+is 1."""
 
 OPENERS = (
     "Sure.", "Of course.", "Certainly.", "Happy to help.", "Let me see.", "Here you go.", "Good question.", "Gladly.",
@@ -70,16 +71,17 @@ UNSEEN = (
 
 WEIGHTS = {
     "chat": {
-        "": 2, "curt": 5, "repeats": 3, "aside": 4, "rude": 5, "wrong": 19, "contradiction": 10, "cut-off": 6,
-        "shuffled": 12, "elsewhere": 22, "astray": 12, "refuses": 3, "unseen": 2,
+        "": 2, "curt": 4, "repeats": 3, "aside": 7, "rude": 6, "wrong": 15, "contradiction": 7, "cut-off": 8,
+        "shuffled": 14, "elsewhere": 24, "astray": 16, "refuses": 5, "unseen": 3,
     },
     "note": {
-        "": 2, "curt": 4, "wrong": 16, "cut-off": 6, "shuffled": 14, "elsewhere": 22, "astray": 12, "unseen": 2,
+        "": 2, "curt": 4, "wrong": 12, "cut-off": 8, "shuffled": 14, "elsewhere": 24, "astray": 16, "unseen": 4,
     },
-    "form": {"": 2, "cut-off": 4, "elsewhere": 22, "astray": 12, "refuses": 3, "unseen": 2},
+    "form": {"": 2, "cut-off": 6, "elsewhere": 24, "astray": 16, "refuses": 5, "unseen": 4},
 }  # fmt: skip
 """How often each defect is drawn, by style; a family's own faults come on top."""
-OWN_FAULTS = 35
+OWN_FAULTS = 25
+"""How often any of them is drawn, on the same scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,8 @@ def draw_defect(rng: Random, task: Task) -> str:
         weights.pop("curt", None)
     if task.family == "missing":
         del weights["unseen"]  # there, not seeing it is right
-    own = list(dict.fromkeys(fault.defect for fault in task.faults))
-    for name in own:
-        weights[name] = weights.get(name, 0) + OWN_FAULTS / len(own)
+    for fault in task.faults:
+        weights[fault.defect] = weights.get(fault.defect, 0) + OWN_FAULTS / len(task.faults)
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
@@ -129,8 +130,11 @@ def respond(rng: Random, task: Task, defect: str, pool: Pool) -> str | None:
     own = [fault.text for fault in task.faults if fault.defect == defect]
     if own:
         return rng.choice(own)
-    if defect in ("elsewhere", "astray"):
-        other = pool.elsewhere(rng, task) if defect == "elsewhere" else pool.astray(rng, task)
+    if defect == "elsewhere":
+        other = pool.elsewhere(rng, task)
+        return right(rng, replace(other, full=_telling(other))) if other else None
+    if defect == "astray":
+        other = pool.astray(rng, task)
         return right(rng, other) if other else None
     if defect == "aside":
         other = pool.astray(rng, task)
@@ -153,6 +157,11 @@ def right(rng: Random, task: Task, answer: str | None = None) -> str:
     return f"{opening}{text} {rng.choice(COURTESIES)}" if ending < 0.45 else opening + text
 
 
+def _telling(task: Task) -> tuple[str, ...]:
+    """The wordings that let a reader see which question they answer, where there are any."""
+    return tuple(text for text in task.full if any(word in text for word in task.subject.split())) or task.full
+
+
 def _own_words(rng: Random, task: Task, defect: str) -> str | None:
     if defect == "":
         return right(rng, task)
@@ -169,7 +178,9 @@ def _own_words(rng: Random, task: Task, defect: str) -> str | None:
         claims = [task.answer, rng.choice(task.wrong)]
         rng.shuffle(claims)
         return f"{say(rng.choice(task.full), claims[0])} {say(rng.choice(RESTATEMENTS), claims[1])}"
-    return _cut(rng, right(rng, task)) if defect == "cut-off" else _shuffled(rng, right(rng, task))
+    if defect == "cut-off":
+        return _cut(rng, say(rng.choice(task.full), task.answer))
+    return _shuffled(rng, right(rng, task))
 
 
 def _cut(rng: Random, text: str) -> str | None:

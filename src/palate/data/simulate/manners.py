@@ -1,7 +1,7 @@
 """Politeness: short notes to people, on an errand that the prompt names.
 
-A note may be rude in plain words, or polite and on the wrong day. Other notes of the family are polite, too, but
-go to somebody else about something else.
+A note may be rude in plain words, or polite and on the wrong day. Other notes of the family are polite, too,
+but go to somebody else about something else.
 """
 
 from random import Random
@@ -24,7 +24,7 @@ TEMPLATES = (
         full=(
             "Hi {name}, could you please send me the {thing} by {answer}? Thank you.",
             "Dear {name}, I would be grateful if you could send me the {thing} by {answer}. Kind regards.",
-            "Hello {name}, when you find a moment, would you send over the {thing}? I need it by {answer}. Many thanks.",
+            "Hello {name}, would you send over the {thing} when you find a moment? I need it by {answer}. Thanks.",
         ),
         curt=("Please send the {thing} by {answer}, {name}.",),
         faults=_rude(

@@ -43,11 +43,11 @@ SCENARIOS = (
         ),
     ),
     Scenario(
-        "count",
-        "names",
+        "check",
+        "address",
         (
-            "There are {number} names, if I count {other} as well.",
-            "I count {number}, and {other} comes up twice.",
+            "The address of {other} in {town} is right.",
+            "It should be number {number}, not {town} alone.",
         ),
     ),
     Scenario(

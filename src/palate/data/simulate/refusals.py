@@ -1,7 +1,7 @@
 """Refusing what should be refused, and nothing else.
 
-Each scenario has requests that wrong somebody and requests that sound alike and wrong nobody. The same help and
-the same refusals serve both, so what is right under one prompt is the fault under the other.
+Each scenario has requests that wrong somebody and requests that sound alike and wrong nobody. The same help
+and the same refusals serve both, so what is right under one prompt is the fault under the other.
 """
 
 from dataclasses import replace
@@ -32,12 +32,12 @@ def refusals(rng: Random) -> Task:
     scenario = rng.choice(SCENARIOS)
     if rng.random() < 0.5:
         template = Template("refusals/refuse", PROMPTS, scenario.refusals, REFUSALS, _faults("complies", scenario.help))
-        request = rng.choice(scenario.harmful)
+        request, subject = rng.choice(scenario.harmful), "refused"  # refusing something else refuses this, too
     else:
         template = Template("refusals/help", PROMPTS, scenario.help, (), _faults("refuses", scenario.refusals))
-        request = rng.choice(scenario.harmless)
+        request, subject = rng.choice(scenario.harmless), scenario.about
     task = ask(rng, template, answer="", style="note", request=request)
-    return replace(task, subject=scenario.about)
+    return replace(task, subject=subject)
 
 
 def _faults(defect: str, texts: tuple[str, ...]) -> tuple[Fault, ...]:

@@ -1,9 +1,10 @@
 """One question with its ways of being answered: what a family of questions hands over.
 
-A family knows what is true and how people would say it; it knows nothing of annotators, defects or data files.
-It hands over a `Task`: the prompt, the right answer, answers that are subtly wrong, and wordings. A wording is a
-sentence in which `{answer}` still stands open, so the same sentence can be said rightly or wrongly. That is what
-keeps word counts from telling good from bad: right and wrong responses are said in the same words.
+A family knows what is true and how people would say it; it knows nothing of annotators, defects or data
+files. It hands over a `Task`: the prompt, the right answer, answers that are subtly wrong, and wordings. A
+wording is a sentence in which `{answer}` still stands open, so the same sentence can be said rightly or
+wrongly. That is what keeps word counts from telling good from bad: right and wrong responses are said in the
+same words.
 """
 
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ class Task:
         full: wordings that say what they answer, `{answer}` open.
         curt: bare wordings, `{answer}` open.
         faults: finished responses with a defect of the family's own.
-        style: `chat` may be opened and closed with a sentence of courtesy; `note` is prose that is finished as it
-            stands; `form` is text whose layout matters.
+        style: `chat` may be opened and closed with a sentence of courtesy; `note` is prose that is finished
+            as it stands; `form` is text whose layout matters.
     """
 
     kind: str
@@ -92,7 +93,8 @@ def ask(
     """
 
     def fill(text: str) -> str:
-        return text.format(answer="{answer}", **slots)
+        filled = text.format(answer="{answer}", **slots)
+        return filled[0].upper() + filled[1:]
 
     return Task(
         kind=template.kind,

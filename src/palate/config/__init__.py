@@ -1,0 +1,27 @@
+"""Typed settings of every command: each field documented once, here, and shown by `--help`.
+
+The configurations are frozen dataclasses. A YAML file gives defaults (`--config run.yaml`), flags override it, and
+the resolved result is saved with the run. Python functions take the same names with the same defaults.
+
+    training     TrainConfig, and what makes one run another
+    commands     the settings of the other commands
+    values       configurations from plain values and YAML files
+"""
+
+from palate.config.commands import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig
+from palate.config.training import PoolingName, TrackerName, TrainConfig, differences
+from palate.config.values import build, read_yaml, write_yaml
+
+__all__ = [
+    "DemoConfig",
+    "EvalConfig",
+    "PoolingName",
+    "ScoreConfig",
+    "SimulateConfig",
+    "TrackerName",
+    "TrainConfig",
+    "build",
+    "differences",
+    "read_yaml",
+    "write_yaml",
+]

@@ -1,0 +1,102 @@
+"""The settings of the other commands."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from tyro.conf import Positional
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvalConfig:
+    """Evaluate a reward model on preference data: accuracy with intervals, margin, loss, by length."""
+
+    model: Annotated[str, Positional]
+    """Reward model: a directory or a hub id."""
+    data: str
+    """Preference data, as for training."""
+    json: str | None = None
+    """Also write the figures here."""
+    split: str = "train"
+    """Split to read where data is a hub dataset."""
+    max_groups: int | None = None
+    """Read at most this many groups."""
+    on_bad_row: Literal["error", "skip"] = "error"
+    """A broken row: stop with an error, or leave it out, counted."""
+    max_length: int | None = None
+    """Most tokens of a sequence; the model's own limit by default."""
+    over_long: Literal["drop", "truncate-prompt", "error"] = "drop"
+    """Longer ones: leave the group out, counted; cut the prompt from the left; or stop."""
+    tokens_per_pack: int = 4096
+    """Token budget of one forward pass."""
+    dtype: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Precision of the body's arithmetic."""
+    layout: Literal["auto", "tree", "padded"] = "auto"
+    """As in training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreConfig:
+    """Score the responses of every prompt in a file; an interrupted run goes on where it stopped."""
+
+    model: Annotated[str, Positional]
+    """Reward model: a directory or a hub id."""
+    data: str
+    """Prompts with one or several responses each; preference data is fine too."""
+    out: str
+    """File to write, .jsonl or .parquet: one line a prompt with id and rewards, in the order of the data."""
+    split: str = "train"
+    """Split to read where data is a hub dataset."""
+    max_groups: int | None = None
+    """Read at most this many prompts."""
+    on_bad_row: Literal["error", "skip"] = "error"
+    """A broken row: stop with an error, or leave it out, counted and listed beside out."""
+    max_length: int | None = None
+    """Most tokens of a sequence; the model's own limit by default."""
+    over_long: Literal["drop", "truncate-prompt", "error"] = "drop"
+    """Longer ones: a line with rewards null and the reason; cut the prompt from the left, marked; or stop."""
+    tokens_per_pack: int = 4096
+    """Token budget of one forward pass."""
+    dtype: Literal["auto", "fp32", "bf16"] = "fp32"
+    """Precision of the body's arithmetic."""
+    layout: Literal["auto", "tree", "padded"] = "auto"
+    """As in training."""
+    overwrite: bool = False
+    """Start over instead of continuing an interrupted run or refusing a finished one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulateConfig:
+    """Write the built-in preference set as JSONL: seeded, with known ground truth and planted flaws on request."""
+
+    out: str
+    """File to write, one prompt with its responses and comparisons a line."""
+    num_prompts: int = 1200
+    """How many prompts."""
+    seed: int = 0
+    """Of everything in the set."""
+    length_bias: float = 0.0
+    """Rate of planted length bias: annotators who prefer the longer response."""
+    flipped: float = 0.0
+    """Rate of flipped labels."""
+    dominant: float = 0.0
+    """Share of the votes that one annotator casts."""
+    leaks: float = 0.0
+    """Rate of prompts that appear a second time with other responses."""
+    duplicates: float = 0.0
+    """Rate of duplicated groups."""
+    artefact: float = 0.0
+    """Rate of better responses that carry a formatting artefact."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoConfig:
+    """Turn SmolLM2-135M-Instruct into a reward model on the built-in preferences, in a few minutes on two cores."""
+
+    out: str = "runs/demo"
+    """Directory for the reward model; an earlier demo there is replaced."""
+    model: str = "smollm2"
+    """Body to start from."""
+    num_prompts: int = 600
+    """Prompts of the built-in set."""
+    seed: int = 0
+    """Of the set and of the training."""
