@@ -86,6 +86,9 @@ def evaluate(
     tokenized = tokenize(data.groups, model.tokenizer, max_length=limit, over_long=config.over_long)
     dropped = (*data.dropped, *tokenized.dropped)
     groups = tokenized.groups
+    if not groups:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in count_reasons(dropped).items())
+        raise DataError(f"no comparisons left to evaluate ({reasons})", reason="no-comparisons", where=config.data)
     if on_total is not None:
         on_total(len(groups))
     report = evaluate_model(model, groups, tokens_per_pack=config.tokens_per_pack, on_progress=on_progress)
@@ -106,8 +109,8 @@ def write_report(path: Path, report: PairwiseReport, dropped: Sequence[DroppedRo
 def describe(report: PairwiseReport) -> str:
     """One line: accuracy with its interval, pairs, ties, margin, loss."""
     return (
-        f"accuracy {report.accuracy:.3f} [{report.accuracy_low:.3f}, {report.accuracy_high:.3f}] on {report.pairs} "
-        f"pairs of {report.groups} prompts, {report.ties} tied; mean margin {report.margin:+.3f}, loss {report.loss:.4f}"
+        f"accuracy {report.accuracy:.3f} [{report.accuracy_low:.3f}, {report.accuracy_high:.3f}] on {report.pairs} pairs "
+        f"of {report.groups} prompts, {report.ties} tied; mean margin {report.margin:+.3f}, loss {report.loss:.4f}"
     )
 
 

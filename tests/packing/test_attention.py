@@ -165,12 +165,16 @@ def test_attention_dropout_is_applied_in_every_segment(attention, setting: str) 
         assert not torch.allclose(kept[:, rows], dropped[:, rows])
 
 
-def test_half_precision_stays_half_precision() -> None:
-    batch = collate_tree(PACKS["mixed K"])
+@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("prompt", [20, 400])
+def test_half_precision_stays_half_precision_and_near_the_exact_result(setting: str, prompt: int) -> None:
+    batch = collate_tree([token_group(prompt, (7, 9, 300))])
     half = [tensor.detach().bfloat16() for tensor in inputs(batch)]
-    for setting in SETTINGS.values():
-        output, _ = tree_attention(layer(), *half, None, palate_layout=batch.layout, **setting)
-        assert output.dtype is torch.bfloat16
+    exact = [tensor.float() for tensor in half]
+    output, _ = tree_attention(layer(), *half, None, palate_layout=batch.layout, **SETTINGS[setting])
+    expected, _ = dense_tree_attention(layer(), *exact, None, palate_layout=batch.layout, **SETTINGS[setting])
+    assert output.dtype is torch.bfloat16
+    torch.testing.assert_close(output.float(), expected, atol=0.03, rtol=0)
 
 
 def test_there_is_no_mask_to_build() -> None:

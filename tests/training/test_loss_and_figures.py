@@ -65,7 +65,10 @@ def test_first_loss_is_ln_2_with_a_zero_head(tmp_path: Path) -> None:
     [
         (Comparison(0, 1), LN2),
         (Comparison(0, 1, margin=1.0), math.log1p(math.e)),
-        (Comparison(0, 1, probability=0.75, margin=1.0), 0.75 * math.log1p(math.exp(0.5)) + 0.25 * math.log1p(math.exp(-0.5))),
+        (
+            Comparison(0, 1, probability=0.75, margin=1.0),
+            0.75 * math.log1p(math.exp(0.5)) + 0.25 * math.log1p(math.exp(-0.5)),
+        ),
         (Comparison(0, 1, probability=0.5, margin=1.0), LN2),
         (Comparison(0, 1, weight=0.5), LN2 / 2),
     ],

@@ -13,6 +13,7 @@ ANSWERS = (
     "It is now on Thursday at 12:00.",
     "Bananas keep longest in a cool, dry place, away from other fruit.",
 )
+LEARNING_RATE = 1e-4  # a small body on little data; the default 1e-5 suits larger ones
 
 
 def run_demo(config: DemoConfig) -> int:
@@ -38,19 +39,20 @@ def run_demo(config: DemoConfig) -> int:
     return 0
 
 
-LEARNING_RATE = 1e-4  # a small body on little data; the default 1e-5 suits larger ones
-
-
 def _judge(result: TrainResult, console: Console) -> None:
     assert result.before is not None
     assert result.after is not None
-    console.print(f"\nheld out, before   {describe(result.before)}")
-    console.print(f"held out, after    {describe(result.after)}")
-    rewards = result.model.score(QUESTION, ANSWERS)
-    console.print(f"\n{QUESTION}")
-    for answer, reward in sorted(zip(ANSWERS, rewards.tolist(), strict=True), key=lambda pair: -pair[1]):
-        console.print(f"  reward {reward:+.3f}  {answer}")
-    console.print(
-        f"\nsaved in {result.out}: the model (model.safetensors, config.json, tokenizer), its contract (palate.json), "
-        f"log.jsonl, summary.json\n{next_steps(result.out)}"
-    )
+    rewards = result.model.score(QUESTION, ANSWERS).tolist()
+    lines = [
+        "",
+        f"held out, before   {describe(result.before)}",
+        f"held out, after    {describe(result.after)}",
+        "",
+        QUESTION,
+        *(f"  reward {r:+.3f}   {answer}" for r, answer in sorted(zip(rewards, ANSWERS, strict=True), reverse=True)),
+        "",
+        f"saved in {result.out}: the model, its contract (palate.json), log.jsonl, summary.json",
+        next_steps(result.out),
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)

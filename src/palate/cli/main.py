@@ -7,13 +7,14 @@ print one message and exit with code 2.
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from palate import __version__
-from palate.errors import PalateError
+from palate.errors import PalateError, PalateWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments[0] in ("-V", "--version"):
         print(f"palate {__version__}")
         return 0
+    _quiet_warnings()
     name, rest = _split(arguments)
     if name not in COMMANDS:
         print(f"palate: there is no command {name!r}\n\n{usage()}", file=sys.stderr)
@@ -74,6 +76,12 @@ def usage() -> str:
             "palate COMMAND --help lists a command's options.",
         ]
     )
+
+
+def _quiet_warnings() -> None:
+    """Commands say palate's own warnings themselves; those of libraries to their callers are not for users."""
+    warnings.simplefilter("ignore", PalateWarning)
+    warnings.simplefilter("ignore", FutureWarning)
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:

@@ -33,14 +33,14 @@ def run_compare(config: TrainConfig) -> int:
         config, display=ConsoleDisplay(console), on_start=lambda name: console.rule(f"pooling {name}")
     )
     table = Table(title="held-out accuracy by pooling", title_justify="left", box=None)
-    for name in ("pooling", "accuracy", "interval", "margin", "loss", "pairs", "training seconds"):
+    for name in ("pooling", "accuracy", "interval", "margin", "loss", "pairs", "seconds"):
         table.add_column(name, justify="left" if name == "pooling" else "right")
     for contender in sorted(results, key=lambda c: -c.report.accuracy):
         table.add_row(
             contender.pooling,
             *figures(contender.report),
             str(contender.report.pairs),
-            f"{contender.seconds:.0f}",
+            f"{contender.seconds:.1f}",
         )
     console.print(table)
     return 0

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from palate import walkthrough
 from palate.config import EvalConfig, ScoreConfig, SimulateConfig
@@ -12,29 +13,31 @@ from palate.data.simulate import Flaws, simulate, write_jsonl
 from palate.evaluation import count_reasons, evaluate
 from palate.metrics import PairwiseReport
 from palate.score_file import score
+from palate.training.display import ConsoleDisplay
 
 
 def run_eval(config: EvalConfig) -> int:
     """Print the report as a table."""
     console = Console()
+    say = ConsoleDisplay(console).say
     with _progress(console) as progress:
-        task = progress.add_task("evaluating", total=None)
+        task = progress.add_task("eval", total=None)
         report, dropped = evaluate(
             config,
             on_total=lambda total: progress.update(task, total=total),
             on_progress=lambda done: progress.advance(task, done),
-            say=console.print,
+            say=say,
         )
     console.print(report_table(report))
     for reason, count in count_reasons(dropped).items():
-        console.print(f"left out: {count} ({reason})", style="yellow")
+        say(f"warning: left out: {count} ({reason})")
     if config.json:
-        console.print(f"figures in {config.json}")
+        say(f"figures in {config.json}")
     return 0
 
 
-def report_table(report: PairwiseReport) -> Table:
-    """The whole and each length bucket, a line each."""
+def report_table(report: PairwiseReport) -> Group:
+    """The whole and each length bucket, a line each, and what else is known."""
     table = Table(title="held-out preferences", title_justify="left", box=None)
     table.add_column("tokens")
     for name in ("pairs", "accuracy", "95 % interval"):
@@ -44,33 +47,33 @@ def report_table(report: PairwiseReport) -> Table:
     for bucket in report.by_length:
         low_high = f"[{bucket.accuracy_low:.3f}, {bucket.accuracy_high:.3f}]"
         table.add_row(f"{bucket.low} to {bucket.high}", str(bucket.pairs), f"{bucket.accuracy:.3f}", low_high)
-    table.caption = (
-        f"{report.groups} prompts; mean margin {report.margin:+.3f}, median {report.margin_median:+.3f}, loss "
-        f"{report.loss:.4f}; {report.ties} equal rewards count half, {report.label_ties} tied labels left out; "
-        f"interval over the whole: {report.interval}, Wilson [{report.wilson_low:.3f}, {report.wilson_high:.3f}]"
+    remarks = (
+        f"{report.groups} prompts; mean margin {report.margin:+.3f}, median {report.margin_median:+.3f}; loss "
+        f"{report.loss:.4f}\n{report.ties} equal rewards count half; {report.label_ties} tied labels left out\n"
+        f"interval over the whole: {report.interval}; Wilson [{report.wilson_low:.3f}, {report.wilson_high:.3f}]"
     )
-    table.caption_justify = "left"
-    return table
+    return Group(table, Text(remarks))
 
 
 def run_score(config: ScoreConfig) -> int:
     """Score with a progress bar, then say what was done and what was not."""
     console = Console()
+    say = ConsoleDisplay(console).say
     with _progress(console) as progress:
-        task = progress.add_task("scoring", total=None)
+        task = progress.add_task("score", total=None)
         result = score(
             config,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-            say=console.print,
+            say=say,
         )
     resumed = f", {result.resumed} of them by an earlier run" if result.resumed else ""
-    console.print(f"{result.prompts} prompts scored in {result.out}{resumed}")
+    say(f"{result.prompts} prompts scored in {result.out}{resumed}")
     for reason, count in result.unscored.items():
-        console.print(f"rewards null: {count} ({reason})", style="yellow")
+        say(f"warning: rewards null: {count} ({reason})")
     if result.truncated:
-        console.print(f"prompt cut from the left: {result.truncated}", style="yellow")
+        say(f"warning: prompt cut from the left: {result.truncated}")
     if result.dropped:
-        console.print(f"rows left out: {len(result.dropped)}, listed in {result.out}.dropped.jsonl", style="yellow")
+        say(f"warning: rows left out: {len(result.dropped)}, listed in {result.out}.dropped.jsonl")
     return 0
 
 

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvalConfig:
     """Evaluate a reward model on preference data: accuracy with intervals, margin, loss, by length."""
 
-    model: Annotated[str, Positional]
+    model: Annotated[str, Positional, arg(metavar="MODEL")]
     """Reward model: a directory or a hub id."""
     data: str
     """Preference data, as for training."""
@@ -38,7 +38,7 @@ class EvalConfig:
 class ScoreConfig:
     """Score the responses of every prompt in a file; an interrupted run goes on where it stopped."""
 
-    model: Annotated[str, Positional]
+    model: Annotated[str, Positional, arg(metavar="MODEL")]
     """Reward model: a directory or a hub id."""
     data: str
     """Prompts with one or several responses each; preference data is fine too."""

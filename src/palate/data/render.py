@@ -3,8 +3,8 @@
 Each conversation is rendered whole with the tokenizer's own chat template (`add_generation_prompt=False`) and
 tokenized whole, without adding special tokens: the template has written them already, and a second BOS would
 make training and serving differ. The prompt is never tokenized on its own, because merges across its end would
-then differ from what the unshared sequence holds. Where the response begins is found on the text (the prompt
-rendered with its generation prompt is a prefix of the whole) and carried to tokens through their offsets.
+then differ from what the unshared sequence holds. Where the response begins is found on the text (where it would
+differ for another response) and carried to tokens through their offsets.
 
 The template's last token is the one that last-token pooling scores, so truncation only ever cuts the prompt,
 from the left.
@@ -13,6 +13,7 @@ from the left.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from os.path import commonprefix
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -33,6 +34,8 @@ FALLBACK_TEMPLATE = (
 )
 """Used, with a warning, for checkpoints that come without a chat template."""
 
+_OTHER = "\0"  # a response that begins like no other
+
 _CHUNK = 256  # groups rendered and tokenized in one call: enough for the tokenizer's threads, small in memory
 
 
@@ -50,33 +53,22 @@ def render(tokenizer: Tokenizer, prompt: Conversation, response: Conversation, w
     Raises:
         DataError: the template refuses the conversation (reason `template-refused`), or yields no text.
     """
-    before = [{"role": message.role, "content": message.content} for message in prompt]
-    after = [{"role": message.role, "content": message.content} for message in response]
+    turns = [{"role": message.role, "content": message.content} for message in (*prompt, *response)]
+    text = _apply(tokenizer, turns, where)
+    if not text:
+        raise DataError("the chat template renders nothing", reason="template-refused", where=where)
+    # Where the rendering begins to depend on the response: templates trim, and add headers that may contain its words.
+    turns[len(prompt)] = {**turns[len(prompt)], "content": _OTHER}
+    other = _apply(tokenizer, turns, where)
+    return Rendered(text, len(commonprefix((text, other))))  # noqa: RUF071 - character by character is what is meant
+
+
+def _apply(tokenizer: Tokenizer, turns: list[dict[str, str]], where: str) -> str:
     try:
-        text: str = tokenizer.apply_chat_template(before + after, tokenize=False, add_generation_prompt=False)
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=False))
     except Exception as error:  # templates raise whatever their author chose
         message = f"the chat template refuses this conversation ({error}); mend the roles or drop the row"
         raise DataError(message, reason="template-refused", where=where) from error
-    if not text:
-        raise DataError("the chat template renders nothing", reason="template-refused", where=where)
-    return Rendered(text, _response_start(tokenizer, before, after, text))
-
-
-def _response_start(tokenizer: Tokenizer, before: list[dict[str, str]], after: list[dict[str, str]], text: str) -> int:
-    if not before:
-        return max(text.find(after[0]["content"]), 0)
-    try:
-        opening: str = tokenizer.apply_chat_template(
-            before, tokenize=False, add_generation_prompt=after[0]["role"] == "assistant"
-        )
-    except Exception:  # a template may insist on an assistant turn; the content's place is then good enough
-        return max(text.rfind(after[0]["content"]), 0)
-    length = 0
-    for ours, theirs in zip(opening, text, strict=False):
-        if ours != theirs:
-            break
-        length += 1
-    return length
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ class WholeClassifier(nn.Module):
         config.hidden_size = 1
         self.config = config
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> SimpleNamespace:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **_unused: Any) -> SimpleNamespace:
         """The logit at every position of its row, so that any pooling reads it."""
         logits_B1 = self.classifier(input_ids=input_ids, attention_mask=attention_mask).logits
         return SimpleNamespace(last_hidden_state=logits_B1[:, None, :].expand(-1, input_ids.shape[1], -1))

@@ -80,7 +80,7 @@ class Contract:
                 raise ContractError(f"{path} was written by a newer palate (format {values['format']}); update palate")
             known = {f.name for f in fields(cls)}
             return cls(**{name: value for name, value in values.items() if name in known})
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise ContractError(f"{path} is not a readable contract ({error}); save the model again") from error
 
 

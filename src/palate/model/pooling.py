@@ -75,7 +75,7 @@ class ResponseAttention(Pooling):
         weight_S = (score_S - largest_N[sequence_S]).exp()
         total_N = weight_S.new_zeros(batch.num_sequences).index_add(0, sequence_S, weight_S)
         weighted_SD = tokens_SD * (weight_S / total_N[sequence_S])[:, None]
-        pooled_ND = weighted_SD.new_zeros(batch.num_sequences, tokens_SD.shape[1])
+        pooled_ND: Tensor = weighted_SD.new_zeros(batch.num_sequences, tokens_SD.shape[1])
         return pooled_ND.index_add_(0, sequence_S, weighted_SD)
 
 

@@ -29,7 +29,7 @@ from palate.model.adapters import merged_state
 from palate.model.contract import Contract, head_hash, package_versions, template_hash, tokenizer_hash
 from palate.model.head import RewardHead
 from palate.model.pooling import make_pooling
-from palate.packing.attention import TREE
+from palate.packing.attention import TREE, TREE_DENSE
 from palate.packing.batch import RewardBatch
 from palate.packing.collate import collate_padded, collate_tree
 from palate.records import Message, PreferenceGroup, TokenizedGroup
@@ -72,7 +72,9 @@ class RewardModel(nn.Module):
         self.pooling_name: PoolingName = pooling
         self.sharing_obstacle = body.sharing_obstacle(backbone)
         self.layout: Layout = layout or ("padded" if self.sharing_obstacle else "tree")
-        self.own_attention = str(backbone.config._attn_implementation)  # type: ignore[union-attr]
+        attention = str(backbone.config._attn_implementation)  # type: ignore[union-attr]
+        # A configuration object shared with another reward model may have been switched by it already.
+        self.own_attention = "sdpa" if attention in (TREE, TREE_DENSE) else attention
         self.compute_dtype = compute_dtype
         self.contract = contract
         self.max_length = max_length

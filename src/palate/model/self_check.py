@@ -37,7 +37,7 @@ def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfC
     Raises:
         ModelError: they differ, or some layer never called the attention function.
     """
-    chosen = _smallest(groups)
+    chosen = _select(groups)
     training, precision = model.training, model.compute_dtype
     model.eval()
     model.compute_dtype = torch.float32  # autocast off: rounding would hide an error of the size looked for
@@ -62,11 +62,14 @@ def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfC
     return result
 
 
-def _smallest(groups: Sequence[TokenizedGroup]) -> list[TokenizedGroup]:
-    chosen: list[TokenizedGroup] = []
-    room = _MAX_TOKENS
-    for group in sorted(groups, key=lambda group: group.unshared_tokens):
-        if chosen and group.unshared_tokens > room:
+def _select(groups: Sequence[TokenizedGroup]) -> list[TokenizedGroup]:
+    """The largest group that is cheap enough, since windows show only in long texts, and then the smallest."""
+    by_size = sorted(groups, key=lambda group: group.unshared_tokens)
+    cheap = [group for group in by_size if group.unshared_tokens <= _MAX_TOKENS] or by_size[:1]
+    chosen = [cheap.pop()]
+    room = _MAX_TOKENS - chosen[0].unshared_tokens
+    for group in cheap:
+        if group.unshared_tokens > room:
             break
         chosen.append(group)
         room -= group.unshared_tokens

@@ -36,7 +36,7 @@ def plan_steps(
         max_steps: stop after that many.
 
     >>> [step.groups for step in plan_steps([1] * 5, 2, epochs=1, seed=0)]
-    [(2, 0), (1, 3), (4,)]
+    [(2, 4), (3, 0), (1,)]
     """
     steps: list[StepPlan] = []
     usable = np.flatnonzero(np.asarray(comparisons))

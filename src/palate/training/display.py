@@ -22,6 +22,7 @@ from palate.records import TokenizedGroup
 from palate.training.journal import StepRecord
 
 _LINE_EVERY_SECONDS = 10.0
+_WIDE = 100  # columns from which on there is room for a bar beside the figures
 _SHOWN_CHARACTERS = 400  # of either end of a long text
 
 
@@ -75,16 +76,17 @@ class ConsoleDisplay:
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
+        bar = [BarColumn(bar_width=None)] if self.console.width >= _WIDE else []
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
             MofNCompleteColumn(),
-            BarColumn(bar_width=None),
+            *bar,
             TextColumn("{task.fields[figures]}"),
             TextColumn("left"),
             TimeRemainingColumn(compact=True),
             console=self.console,
             disable=not self.console.is_terminal,
-            expand=True,
+            expand=bool(bar),
         )
         self._training: TaskID | None = None
         self._total = 0
@@ -123,7 +125,6 @@ class ConsoleDisplay:
         """A bar of its own, gone when it is full."""
         task = self._progress.add_task(what, total=total, figures="")
         self._progress.start()
-
         left = total
 
         def advance(done: int) -> None:
@@ -145,11 +146,17 @@ class ConsoleDisplay:
 
 
 def _figures(record: StepRecord) -> str:
-    rates = f"{record.pairs_per_second:,.1f} pairs/s {record.tokens_per_second:,.0f} tokens/s"
+    rates = f"{_short(record.pairs_per_second)} pairs/s {_short(record.tokens_per_second)} tokens/s"
     if record.loss is None:
         return f"skipped {rates}"
     accuracy = "" if record.accuracy is None else f"accuracy {record.accuracy:.2f} "
     return f"loss {record.loss:.4f} {accuracy}{rates}"
+
+
+def _short(rate: float) -> str:
+    if rate < 10:
+        return f"{rate:.1f}"
+    return f"{rate:.0f}" if rate < 10_000 else f"{rate / 1000:,.0f}k"
 
 
 def _clock(seconds: float) -> str:
@@ -161,7 +168,7 @@ def _clock(seconds: float) -> str:
 def rendered_example(group: TokenizedGroup, tokenizer: Any, *, pooling: str) -> Group:
     """One group as the model reads it: the shared tokens once, each response, and the scored tokens marked."""
     first = group.sequences[0]
-    title = f"one example as the model reads it ({group.where or group.id}); scored tokens are marked"
+    title = f"one example as the model reads it ({group.where or group.id}); scored tokens are in brackets"
     shared = _marked(tokenizer, first[: group.shared], _scored(pooling, len(first), group.response_starts[0]))
     lines = [Text(title, style="bold"), _shortened(shared)]
     for number, (sequence, start) in enumerate(zip(group.sequences, group.response_starts, strict=True), start=1):
@@ -174,10 +181,12 @@ def rendered_example(group: TokenizedGroup, tokenizer: Any, *, pooling: str) -> 
 
 
 def _marked(tokenizer: Any, tokens: NDArray[np.int64], scored: range) -> Text:
-    """The tokens' text, those in `scored` marked; a lone token in quotes, since it is often a line break."""
+    """The tokens' text, those in `scored` in brackets; a lone token is quoted, since it is often a line break."""
     low, high = (min(max(end, 0), len(tokens)) for end in (scored.start, scored.stop))
     before, inside, after = (tokenizer.decode(part) for part in (tokens[:low], tokens[low:high], tokens[high:]))
-    marked = f"[{inside!r}]" if len(scored) == 1 and inside else inside
+    marked = f"[{inside!r}]" if len(scored) == 1 else f"[{inside}]"
+    if low == high:
+        marked = ""
     return Text.assemble(before, (marked, "bold black on green"), after)
 
 

@@ -216,6 +216,9 @@ def _finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
         write_summary(out / SUMMARY, {**summary, "loads_as": loads})
         if after is not None:
             show.say(f"held-out after: {describe(after)}")
+        if progress.best_step is not None and progress.best_step != progress.step:
+            best = checkpoints.best_directory(out, progress.best_step)
+            show.say(f"best held-out accuracy {progress.best_accuracy:.3f}, after step {progress.best_step}: {best}")
         show.say(f"saved in {out} ({loads})")
     if trainer.journal is not None:
         trainer.journal.close()

@@ -141,7 +141,8 @@ def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show:
         "token computed; padding would come on top"
     )
     if data.truncated:
-        show.say(f"warning: {data.truncated} groups had their prompt cut from the left to {config.max_length} tokens")
+        cut = "1 group had its prompt" if data.truncated == 1 else f"{data.truncated} groups had their prompts"
+        show.say(f"warning: {cut} cut from the left to {config.max_length} tokens")
     for reason in sorted({row.reason for row in data.dropped}):
         rows = [row for row in data.dropped if row.reason == reason]
         show.say(

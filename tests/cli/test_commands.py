@@ -1,0 +1,128 @@
+"""Each command from its flags to what it prints and writes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from palate.cli.main import main
+from palate.records import Message
+from palate.testing.groups import random_groups
+from palate.testing.runs import write_groups
+from palate.testing.tiny import save_tiny_causal_lm, tiny_reward_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(save_tiny_causal_lm(tmp_path_factory.mktemp("model") / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def reward_model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("rm") / "rm"
+    tiny_reward_model().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    return str(write_groups(tmp_path / "data.jsonl", random_groups(12)))
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def test_train_says_how_to_go_on(model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "rm"
+    assert main(["train", "--model", model, "--data", data, "--out", str(out), "--eval-fraction", "0.3"]) == 0
+    printed = capsys.readouterr().out
+    for part in (
+        "held-out before: accuracy 0.500",
+        "step 1/1 loss 0.6931",
+        "held-out after: accuracy",
+        f"saved in {out}",
+    ):
+        assert part in printed
+    assert printed.rstrip().endswith(f"palate score {out} --data FILE --out SCORES.jsonl")
+    assert (out / "model.safetensors").exists()
+
+
+def test_simulate_writes_what_train_reads(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "sim.jsonl"
+    assert main(["data", "simulate", "--out", str(file), "--num-prompts", "30", "--seed", "3"]) == 0
+    assert capsys.readouterr().out.startswith("30 prompts, ")
+    assert len(file.read_text().splitlines()) == 30
+    train = ["train", "--model", model, "--data", str(file), "--out", str(tmp_path / "rm"), "--max-steps", "2"]
+    assert main([*train, "--dtype", "fp32", "--pairs-per-step", "4"]) == 0
+    summary = json.loads((tmp_path / "rm" / "summary.json").read_text())
+    assert summary["steps"] == 2
+    assert summary["dropped"] == {}
+
+
+def test_simulate_refuses_rates_that_are_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "simulate", "--out", str(tmp_path / "x.jsonl"), "--flipped", "2"]) == 2
+    assert capsys.readouterr().err.startswith("palate data simulate: error: ")
+
+
+def test_eval_prints_the_whole_and_the_buckets(
+    reward_model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "eval.json"
+    assert main(["eval", reward_model, "--data", data, "--json", str(file)]) == 0
+    printed = capsys.readouterr().out
+    found = json.loads(file.read_text())
+    assert f"{found['accuracy']:.3f}" in printed
+    assert f"[{found['accuracy_low']:.3f}, {found['accuracy_high']:.3f}]" in printed
+    assert "100 to 200" in printed
+    assert f"loss {found['loss']:.4f}" in printed
+    assert f"figures in {file}" in printed
+
+
+def test_eval_says_what_was_left_out(reward_model: str, data: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with Path(data).open("a") as file:
+        file.write('{"prompt": "a", "chosen": "b"}\n')
+    assert main(["eval", reward_model, "--data", data, "--on-bad-row", "skip"]) == 0
+    assert "warning: left out: 1 (missing-column)" in capsys.readouterr().out
+
+
+def test_score_says_what_it_did_and_did_not(
+    reward_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    groups = list(random_groups(4))
+    groups[1] = type(groups[1])("long", (Message("user", "word " * 500),), groups[1].responses)
+    data, out = write_groups(tmp_path / "d.jsonl", groups), tmp_path / "scores.jsonl"
+    assert main(["score", reward_model, "--data", str(data), "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert f"4 prompts scored in {out}" in printed
+    assert "warning: rewards null: 1 (over-long)" in printed
+    assert len(out.read_text().splitlines()) == 4
+
+
+def test_compare_prints_a_table_of_all_poolings(
+    model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--dtype", "fp32", "--eval-fraction", "0.3", "--max-steps", "1"]
+    assert main(["compare", "--model", model, "--data", data, "--out", str(tmp_path / "all"), *flags]) == 0
+    printed = capsys.readouterr().out
+    table = printed[printed.index("held-out accuracy by pooling") :].splitlines()[2:]
+    assert {line.split()[0] for line in table} == {"last", "mean", "mean-response", "attention", "cls"}
+    accuracies = [float(line.split()[1]) for line in table]
+    assert accuracies == sorted(accuracies, reverse=True)
+    assert {path.name for path in (tmp_path / "all").iterdir()} == {"last", "mean", "mean-response", "attention", "cls"}
+
+
+def test_compare_needs_held_out_data(model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["compare", "--model", model, "--data", data, "--out", str(tmp_path / "all"), "--eval-fraction", "0"]
+    assert main(arguments) == 2
+    assert "comparing needs held-out data" in capsys.readouterr().err
+
+
+def test_walkthrough_prints_every_number(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["walkthrough"]) == 0
+    printed = capsys.readouterr().out
+    for number in ("0.693147", "-0.200000", "0.470000", "0.110000", "0.589040", "0.5292"):
+        assert number in printed
+    assert main(["walkthrough", "--help"]) == 0
+    assert main(["walkthrough", "now"]) == 2
