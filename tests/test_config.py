@@ -10,13 +10,54 @@ from palate.config import EvalConfig, ScoreConfig, TrainConfig, build, differenc
 from palate.errors import ConfigError
 
 REQUIRED = {"model": "m", "data": "d", "out": "o"}
-TRAIN_SETTINGS = (
-    "model data out split eval_data eval_fraction max_groups on_bad_row max_length over_long pairs_per_step "
-    "tokens_per_pack epochs max_steps lr head_lr_scale weight_decay warmup_fraction schedule clip_norm seed loss "
-    "label_smoothing centering balance_groups pooling head_init layout dtype dropout freeze_layers head_only lora "
-    "lora_rank lora_alpha lora_dropout lora_targets activation_checkpointing eval_every save_every keep_last resume "
-    "overwrite on_non_finite trackers trust_remote_code"
-).split()
+TRAIN_SETTINGS = [
+    "model",
+    "data",
+    "out",
+    "split",
+    "eval_data",
+    "eval_fraction",
+    "max_groups",
+    "on_bad_row",
+    "max_length",
+    "over_long",
+    "pairs_per_step",
+    "tokens_per_pack",
+    "epochs",
+    "max_steps",
+    "lr",
+    "head_lr_scale",
+    "weight_decay",
+    "warmup_fraction",
+    "schedule",
+    "clip_norm",
+    "seed",
+    "loss",
+    "label_smoothing",
+    "centering",
+    "balance_groups",
+    "pooling",
+    "head_init",
+    "layout",
+    "dtype",
+    "dropout",
+    "freeze_layers",
+    "head_only",
+    "lora",
+    "lora_rank",
+    "lora_alpha",
+    "lora_dropout",
+    "lora_targets",
+    "activation_checkpointing",
+    "eval_every",
+    "save_every",
+    "keep_last",
+    "resume",
+    "overwrite",
+    "on_non_finite",
+    "trackers",
+    "trust_remote_code",
+]
 
 
 def train_config(**values: Any) -> TrainConfig:

@@ -50,6 +50,9 @@ def compare_poolings(
             on_start(pooling)
         ours = replace(config, pooling=pooling, out=str(Path(config.out) / pooling))
         result = train(ours, display=display)
-        assert result.after is not None
+        if result.after is None:
+            raise ConfigError(
+                "nothing was held out to compare on, since all groups have the same prompt: give --eval-data"
+            )
         results.append(Contender(pooling, result.after, result.summary["seconds"], result.out))
     return results

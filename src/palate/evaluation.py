@@ -109,8 +109,9 @@ def write_report(path: Path, report: PairwiseReport, dropped: Sequence[DroppedRo
 def describe(report: PairwiseReport) -> str:
     """One line: accuracy with its interval, pairs, ties, margin, loss."""
     return (
-        f"accuracy {report.accuracy:.3f} [{report.accuracy_low:.3f}, {report.accuracy_high:.3f}] on {report.pairs} pairs "
-        f"of {report.groups} prompts, {report.ties} tied; mean margin {report.margin:+.3f}, loss {report.loss:.4f}"
+        f"accuracy {report.accuracy:.3f} [{report.accuracy_low:.3f}, {report.accuracy_high:.3f}] "
+        f"on {report.pairs} pairs of {report.groups} prompts, {report.ties} tied; "
+        f"mean margin {report.margin:+.3f}, loss {report.loss:.4f}"
     )
 
 

@@ -1,6 +1,7 @@
 """Each command from its flags to what it prints and writes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +92,7 @@ def test_score_says_what_it_did_and_did_not(
     reward_model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     groups = list(random_groups(4))
-    groups[1] = type(groups[1])("long", (Message("user", "word " * 500),), groups[1].responses)
+    groups[1] = replace(groups[1], prompt=(Message("user", "word " * 500),), comparisons=())
     data, out = write_groups(tmp_path / "d.jsonl", groups), tmp_path / "scores.jsonl"
     assert main(["score", reward_model, "--data", str(data), "--out", str(out)]) == 0
     printed = capsys.readouterr().out
@@ -117,6 +118,13 @@ def test_compare_needs_held_out_data(model: str, data: str, tmp_path: Path, caps
     arguments = ["compare", "--model", model, "--data", data, "--out", str(tmp_path / "all"), "--eval-fraction", "0"]
     assert main(arguments) == 2
     assert "comparing needs held-out data" in capsys.readouterr().err
+
+
+def test_compare_needs_more_than_one_prompt(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    groups = [replace(group, prompt=(Message("user", "again"),)) for group in random_groups(8)]
+    data = write_groups(tmp_path / "data.jsonl", groups)
+    assert main(["compare", "--model", model, "--data", str(data), "--out", str(tmp_path / "all")]) == 2
+    assert "nothing was held out to compare on" in capsys.readouterr().err
 
 
 def test_walkthrough_prints_every_number(capsys: pytest.CaptureFixture[str]) -> None:

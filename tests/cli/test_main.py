@@ -1,5 +1,6 @@
 """The command line: one line for what a user can mend, every setting a flag, a file of settings below the flags."""
 
+import inspect
 import json
 import re
 from dataclasses import fields
@@ -10,15 +11,34 @@ import yaml
 
 from palate.cli.main import main, parse
 from palate.config import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig, TrainConfig
-from palate.errors import ConfigError
+from palate.errors import ConfigError, ModelError
 from palate.testing.groups import random_groups
 from palate.testing.runs import tiny_run, write_groups
 from palate.testing.tiny import save_tiny_causal_lm
 
-TRAIN_FLAGS = (
-    "model data eval-data eval-fraction out max-groups max-length pairs-per-step epochs max-steps lr head-lr-scale "
-    "dtype pooling loss seed eval-every save-every resume lora config"
-).split()
+TRAIN_FLAGS = [
+    "model",
+    "data",
+    "eval-data",
+    "eval-fraction",
+    "out",
+    "max-groups",
+    "max-length",
+    "pairs-per-step",
+    "epochs",
+    "max-steps",
+    "lr",
+    "head-lr-scale",
+    "dtype",
+    "pooling",
+    "loss",
+    "seed",
+    "eval-every",
+    "save-every",
+    "resume",
+    "lora",
+    "config",
+]
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +60,6 @@ def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def documentation(kind: type) -> dict[str, str]:
     """The line under each field, read off the source as a reader of it would."""
-    import inspect
-
     source = inspect.getsource(kind)
     return dict(re.findall(r'^    (\w+): .*\n    """(.*)"""$', source, re.MULTILINE))
 
@@ -125,6 +143,17 @@ def test_errors_are_one_line_with_code_2(
     assert "--config needs a file" in error("--config")
     assert "lora-targets nonsense" in error("--lora", "--lora-targets", "nonsense")
     assert "must end in .jsonl or .parquet" in error_of(["score", model, "--data", data, "--out", "x.txt"], capsys)
+
+
+def test_a_message_of_several_lines_is_made_one(
+    model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: object) -> None:
+        raise ModelError("cannot load it:\n  the network is down\n")
+
+    monkeypatch.setattr("palate.training.run.build_model", fail)
+    arguments = ["train", "--model", model, "--data", data, "--out", str(tmp_path / "o")]
+    assert error_of(arguments, capsys) == "palate train: error: cannot load it: the network is down\n"
 
 
 def test_an_instruct_model_is_not_taken_for_a_reward_model(

@@ -1,4 +1,4 @@
-"""Numbers that are not numbers: the rows are named, nothing of them reaches the weights, and the run stops or goes on."""
+"""Numbers that are not numbers: their rows are named, the weights do not see them, the run stops or goes on."""
 
 import json
 import re

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from palate.config import TrainConfig, build, read_yaml
-from palate.errors import DataError
+from palate.errors import DataError, PalateWarning
 from palate.model.reward_model import RewardModel
 from palate.records import Comparison, Message, PreferenceGroup
 from palate.testing.groups import random_groups
@@ -157,6 +157,21 @@ def test_prompts_on_both_sides_are_warned_of(tmp_path: Path) -> None:
     lines = Lines()
     train(tiny_run(tmp_path, groups, eval_data=str(held_out)), display=lines)
     assert [line for line in lines.said if "3 prompts of eval-data are in the training data too" in line]
+
+
+def test_groups_of_one_prompt_cannot_be_split_and_that_is_warned_of(tmp_path: Path) -> None:
+    groups = [replace(one, prompt=(Message("user", "again"),)) for one in random_groups(8)]
+    lines = Lines()
+    result = train(tiny_run(tmp_path, groups, eval_fraction=0.2), display=lines)
+    assert result.after is None
+    assert result.summary["eval"] is None
+    assert any(line.startswith("warning: nothing is held out") for line in lines.said)
+
+
+def test_without_a_display_warnings_are_warned_of(tmp_path: Path) -> None:
+    data = tiny_run(tmp_path).data
+    with pytest.warns(PalateWarning, match="24 prompts of eval-data are in the training data too"):
+        train(tiny_run(tmp_path, eval_data=data))
 
 
 def test_what_is_said_before_the_first_step(tmp_path: Path) -> None:

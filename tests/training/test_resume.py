@@ -79,7 +79,6 @@ def test_killed_at_a_random_moment(share: float, reference: TrainResult, tmp_pat
     with log.open("a") as file:
         file.write('{"step": 99')  # torn, as a kill in the middle of a line leaves it
     train(config, resume=True)
-    print(f"killed after {at} of {steps} steps")
     assert_same_end(log.parent, reference)
 
 

@@ -1,7 +1,7 @@
 """Words for how strongly a response is preferred, as margins from 0 to 1 in steps of a third.
 
-Two scales share the table. Llama 2's four labels (Touvron et al. 2023, arXiv:2307.09288, section 3.2.2 and table
-27, the small margins) run from "negligibly better" to "significantly better"; the other runs from "slight" to "very strong".
+Two scales share the table. Llama 2's four labels (Touvron et al. 2023, arXiv:2307.09288, section 3.2.2 and table 27,
+small margins) run from "negligibly better" to "significantly better"; the other runs from "slight" to "very strong".
 For any other mapping give numbers in `margin`.
 """
 

@@ -6,6 +6,7 @@ step, loss, accuracy, pairs and tokens a second, and the time left.
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 from rich.text import Text
 
+from palate.errors import PalateWarning
 from palate.packing.plan import pack
 from palate.records import TokenizedGroup
 from palate.training.journal import StepRecord
@@ -49,10 +51,15 @@ class Display(Protocol):
 
 
 class QuietDisplay:
-    """Shows nothing; for library use."""
+    """Shows nothing; for library use. What the user has to know comes as a `PalateWarning` all the same."""
+
+    def __init__(self, *, warn: bool = True) -> None:
+        self._warn = warn
 
     def say(self, text: str) -> None:
-        """Nothing."""
+        """Only warnings."""
+        if self._warn and text.startswith("warning: "):
+            warnings.warn(text.removeprefix("warning: "), PalateWarning, stacklevel=2)
 
     def show(self, thing: Any) -> None:
         """Nothing."""

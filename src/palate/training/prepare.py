@@ -68,6 +68,12 @@ def read(config: TrainConfig) -> RawData:
         return RawData(data.groups, held_out.groups, (*data.dropped, *held_out.dropped), tuple(remarks))
     if config.eval_fraction == 0:
         return RawData(data.groups, (), data.dropped, tuple(remarks))
+    if len({group.prompt_hash for group in data.groups}) == 1:
+        remarks.append(
+            f"warning: nothing is held out, since all {len(data.groups)} groups have the same prompt and a prompt on "
+            "both sides would inflate every figure; give --eval-data, or read more of the data"
+        )
+        return RawData(data.groups, (), data.dropped, tuple(remarks))
     training, evaluation = split_by_prompt(data.groups, config.eval_fraction, seed=config.seed)
     remarks.append(f"held out by prompt: {len(evaluation)} of {len(data.groups)} groups")
     return RawData(training, evaluation, data.dropped, tuple(remarks))

@@ -67,7 +67,8 @@ def train(config: TrainConfig | None = None, /, *, display: Display | None = Non
     """
     config = build(TrainConfig, {**(asdict(config) if config else {}), **settings})
     accelerator = make_accelerator(config)
-    show = display if display is not None and accelerator.is_main_process else QuietDisplay()
+    main = accelerator.is_main_process
+    show = display if display is not None and main else QuietDisplay(warn=main)
     try:
         return _train(config, accelerator, show)
     finally:
