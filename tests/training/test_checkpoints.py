@@ -21,6 +21,8 @@ from palate.training.checkpoints import Progress
 from palate.training.display import QuietDisplay
 from palate.training.run import train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 
 class Lines(QuietDisplay):
     def __init__(self) -> None:

@@ -17,6 +17,8 @@ from palate.training.display import ConsoleDisplay, batch_table, rendered_exampl
 from palate.training.journal import StepRecord
 from palate.training.run import train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 HIDE, SHOW = "\x1b[?25l", "\x1b[?25h"
 
 

@@ -22,6 +22,8 @@ from palate.training.display import QuietDisplay
 from palate.training.guards import find_offenders, judge_first_loss, name_rows
 from palate.training.run import train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 POISON = "§"  # its second byte occurs in no other row
 BAD_STEP = 3
 

@@ -27,6 +27,8 @@ from palate.training.guards import expected_first_loss
 from palate.training.objective import num_terms, pack_loss
 from palate.training.run import train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 LN2 = math.log(2)
 
 

@@ -16,6 +16,8 @@ from palate.training import loop
 from palate.training.optimizer import make_optimizer, make_schedule, switch_off_dropout
 from palate.training.run import train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 
 def settings(**values: Any) -> TrainConfig:
     return TrainConfig(model="", data="", out="", **values)

@@ -25,6 +25,8 @@ from palate.training.display import QuietDisplay
 from palate.training.objective import is_full_ranking
 from palate.training.run import train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 PROMPT, ANSWERS = "How high is it?", ("3.14 Größe", "no", "a mountain of water 🙂")
 
 

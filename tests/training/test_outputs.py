@@ -18,6 +18,8 @@ from palate.testing.runs import tiny_run, write_groups
 from palate.training.display import QuietDisplay
 from palate.training.run import TrainResult, train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 
 class Lines(QuietDisplay):
     """Keeps what is said."""
@@ -130,10 +132,13 @@ def test_over_long_groups_are_an_error_on_request(tmp_path: Path) -> None:
 
 def test_broken_rows_are_left_out_counted_and_listed_on_request(tmp_path: Path) -> None:
     config = tiny_run(tmp_path, on_bad_row="skip")
+    lines = Lines()
     with Path(config.data).open("a", encoding="utf-8") as file:
         file.write('{"prompt": "a", "chosen": "b", "rejected": "b"}\n{"prompt"\n')
-    summary = train(config).summary
+    summary = train(config, display=lines).summary
     assert summary["dropped"] == {"identical-pair": 1, "broken-json": 1}
+    (said,) = (line for line in lines.said if "(broken-json)" in line)
+    assert said.startswith(f"warning: 1 left out (broken-json), such as {config.data}:26: not JSON")
     rows = [json.loads(line) for line in (Path(config.out) / "dropped.jsonl").read_text().splitlines()]
     assert [row["where"] for row in rows] == [f"{config.data}:25", f"{config.data}:26"]
 

@@ -22,6 +22,8 @@ from palate.testing.runs import tiny_run, write_groups
 from palate.training import checkpoints, loop
 from palate.training.run import TrainResult, train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 VARYING = ("seconds", "pairs_per_second", "tokens_per_second")
 
 

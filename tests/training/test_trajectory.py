@@ -13,6 +13,8 @@ from palate.testing.groups import random_groups
 from palate.testing.runs import tiny_run
 from palate.training.run import train
 
+pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+
 RUN = {"epochs": 2, "lr": 1e-3, "seed": 3}
 
 

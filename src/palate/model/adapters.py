@@ -28,7 +28,7 @@ def add_lora(backbone: nn.Module, *, rank: int, alpha: float, dropout: float, ta
     Returns:
         The PEFT wrapper, needed only to save the adapter; the body itself stays what runs.
     """
-    modules: str | list[str] = targets if targets == "all-linear" else targets.split(",")
+    modules: str | list[str] = targets if targets == "all-linear" else [name.strip() for name in targets.split(",")]
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=modules)
     return get_peft_model(backbone, config)
 

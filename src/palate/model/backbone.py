@@ -75,6 +75,8 @@ def load_backbone(
     if missing:
         raise ModelError(f"{name!r} lacks weights of its body ({len(missing)}: {', '.join(missing[:4])} ...)")
     _forget_quantization(backbone)
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler.requires_grad_(False)  # an encoder's own pooler, which palate never reads
     remarks = [*settle_template(tokenizer), *settle_pad_token(tokenizer, backbone)]
     return Loaded(backbone, tokenizer, tuple(remarks))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from palate.errors import ModelError
+from palate.errors import ModelError, NonFiniteError
 from palate.model.reward_model import RewardModel
 from palate.packing.collate import collate_padded, collate_tree
 from palate.records import TokenizedGroup
@@ -36,6 +36,7 @@ def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfC
 
     Raises:
         ModelError: they differ, or some layer never called the attention function.
+        NonFiniteError: no row has finite states.
     """
     chosen = _select(groups)
     training, precision = model.training, model.compute_dtype
@@ -50,6 +51,14 @@ def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfC
         model.compute_dtype = precision
         model.train(training)
     assert tree.layout is not None
+    # A row that is not finite on its own is the training guards' to name, not a fault of sharing.
+    finite_N = unshared_ND.isfinite().all(dim=1)
+    if not finite_N.any():
+        name = type(model.backbone).__name__
+        raise NonFiniteError(
+            f"{name} gives states that are not finite on every row looked at: are its weights damaged?"
+        )
+    shared_ND, unshared_ND = shared_ND[finite_N], unshared_ND[finite_N]
     scale = unshared_ND.square().mean().sqrt().clamp_min(1e-12)
     half = next(model.backbone.parameters()).dtype is not torch.float32
     result = SelfCheck(

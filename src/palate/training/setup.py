@@ -146,6 +146,7 @@ def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show:
     for reason in sorted({row.reason for row in data.dropped}):
         rows = [row for row in data.dropped if row.reason == reason]
         show.say(
-            f"warning: {len(rows)} left out ({reason}), such as {rows[0].where}: {rows[0].message}; "
+            f"warning: {len(rows)} left out ({reason}), such as {rows[0].where}: "
+            f"{rows[0].message.removeprefix(f'{rows[0].where}: ')}; "
             "all are in dropped.jsonl"
         )
