@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from palate.config import EvalConfig, ScoreConfig, TrainConfig, build, differences, read_yaml, write_yaml
+from palate.config import EvalConfig, ScoreConfig, TrainConfig, build, differences, read_yaml, resolve, write_yaml
 from palate.errors import ConfigError
 
 REQUIRED = {"model": "m", "data": "d", "out": "o"}
@@ -163,3 +163,12 @@ def test_differences_are_those_that_change_the_result() -> None:
     free = replace(config, out="x", save_every=1, keep_last=9, eval_every=3, tokens_per_pack=99, resume=True)
     assert differences(free, config) == []
     assert differences(replace(config, lr=1e-3, seed=1), config) == ["lr: 1e-05 -> 0.001", "seed: 0 -> 1"]
+
+
+def test_functions_take_a_configuration_or_settings_by_name_and_the_names_win(tmp_path: Path) -> None:
+    whole = EvalConfig(model="a", data="b", max_groups=3)
+    assert resolve(EvalConfig, whole, {}) == whole
+    assert resolve(EvalConfig, whole, {"max_groups": 4}).max_groups == 4
+    assert resolve(EvalConfig, None, {"model": tmp_path, "data": "b"}).model == str(tmp_path)
+    with pytest.raises(ConfigError, match="data must be given"):
+        resolve(EvalConfig, None, {"model": "a"})

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from palate.config import EvalConfig
+from palate.config import EvalConfig, resolve
 from palate.errors import DataError
 from palate.metrics import PairwiseReport, evaluate_pairs
 from palate.records import DroppedRow, TokenizedGroup
@@ -56,19 +56,22 @@ def evaluate_model(
 
 
 def evaluate(
-    config: EvalConfig,
+    config: EvalConfig | None = None,
+    /,
     *,
     say: Callable[[str], object] = lambda _line: None,
     on_total: Progress | None = None,
     on_progress: Progress | None = None,
+    **settings: Any,
 ) -> tuple[PairwiseReport, tuple[DroppedRow, ...]]:
     """Run `palate eval`: the report, and the rows that could not be used.
 
     Args:
-        config: the settings.
+        config: all settings at once; or give them by name.
         say: gets lines about the data and the model.
         on_total: gets the number of groups to score.
         on_progress: gets the number just done.
+        settings: fields of `EvalConfig`, overriding `config`.
 
     Raises:
         PalateError: the data or the model cannot be used.
@@ -77,6 +80,7 @@ def evaluate(
     from palate.data.render import tokenize
     from palate.model.loading import load_reward_model
 
+    config = resolve(EvalConfig, config, settings)
     data = read_groups(config.data, split=config.split, max_groups=config.max_groups, on_bad_row=config.on_bad_row)
     say(f"{config.data}: {data.summary()}")
     model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)

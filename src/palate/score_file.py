@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from palate.config import ScoreConfig
+from palate.config import ScoreConfig, resolve
 from palate.data.load import read_groups
 from palate.data.read import write_dropped
 from palate.data.render import tokenize_each
@@ -49,22 +49,26 @@ class ScoreResult:
 
 
 def score(
-    config: ScoreConfig,
+    config: ScoreConfig | None = None,
+    /,
     *,
     say: Callable[[str], object] = lambda _line: None,
     on_progress: Callable[[int, int], None] | None = None,
+    **settings: Any,
 ) -> ScoreResult:
     """Score every prompt's responses.
 
     Args:
-        config: the settings.
+        config: all settings at once; or give them by name.
         say: gets lines about the data and the model.
         on_progress: gets the prompts done and their total.
+        settings: fields of `ScoreConfig`, overriding `config`.
 
     Raises:
         ConfigError: `out` exists already, has another suffix, or its partial file belongs to another job.
         PalateError: the data or the model cannot be used.
     """
+    config = resolve(ScoreConfig, config, settings)
     out = Path(config.out)
     if out.suffix not in (".jsonl", ".parquet"):
         raise ConfigError(f"out is {out}; it must end in .jsonl or .parquet")

@@ -10,7 +10,7 @@ the resolved result is saved with the run. Python functions take the same names 
 
 from palate.config.commands import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig
 from palate.config.training import PoolingName, TrackerName, TrainConfig, differences
-from palate.config.values import build, read_yaml, write_yaml
+from palate.config.values import build, read_yaml, resolve, write_yaml
 
 __all__ = [
     "DemoConfig",
@@ -23,5 +23,6 @@ __all__ = [
     "build",
     "differences",
     "read_yaml",
+    "resolve",
     "write_yaml",
 ]

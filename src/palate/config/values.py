@@ -6,6 +6,7 @@ not a surprise in the middle of a run.
 """
 
 from dataclasses import MISSING, asdict, fields
+from os import PathLike
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -39,6 +40,15 @@ def build(kind: type[Config], values: dict[str, Any], *, absent: Any = None) -> 
     return kind(**dict.fromkeys(missing, absent), **fitted)
 
 
+def resolve(kind: type[Config], config: Config | None, settings: dict[str, Any]) -> Config:
+    """What a function was given: a whole configuration, settings by name, or both, of which the names win.
+
+    Raises:
+        ConfigError: see `build`.
+    """
+    return build(kind, {**(asdict(config) if config is not None else {}), **settings})
+
+
 def _known(kind: type[Any], values: dict[str, Any]) -> dict[str, Any]:
     names = {str(name).replace("-", "_"): value for name, value in values.items()}
     known = [f.name for f in fields(kind)]
@@ -66,6 +76,8 @@ def _fit(name: str, hint: Any, value: Any) -> Any:
 
 
 def _plain(name: str, hint: Any, value: Any) -> Any:
+    if hint is str and isinstance(value, PathLike):
+        return str(value)
     if type(value) is hint:
         return value
     number = isinstance(value, str | int) and not isinstance(value, bool)

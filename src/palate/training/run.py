@@ -9,7 +9,7 @@ import numpy as np
 from accelerate import Accelerator
 from accelerate.utils import gather_object, set_seed
 
-from palate.config import TrainConfig, build, write_yaml
+from palate.config import TrainConfig, resolve, write_yaml
 from palate.data.read import write_dropped
 from palate.errors import ConfigError
 from palate.evaluation import compare, describe
@@ -65,7 +65,7 @@ def train(config: TrainConfig | None = None, /, *, display: Display | None = Non
         >>> result.summary["eval"]["accuracy"]  # doctest: +SKIP
         0.86
     """
-    config = build(TrainConfig, {**(asdict(config) if config else {}), **settings})
+    config = resolve(TrainConfig, config, settings)
     accelerator = make_accelerator(config)
     main = accelerator.is_main_process
     show = display if display is not None and main else QuietDisplay(warn=main)
