@@ -134,3 +134,8 @@ def test_walkthrough_prints_every_number(capsys: pytest.CaptureFixture[str]) -> 
         assert number in printed
     assert main(["walkthrough", "--help"]) == 0
     assert main(["walkthrough", "now"]) == 2
+
+
+def test_names_are_shown_as_they_are_and_not_as_emoji(reward_model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["eval", reward_model, "--data", "simulated:100", "--max-groups", "3"]) == 0
+    assert "simulated:100: 3 rows" in capsys.readouterr().out

@@ -18,7 +18,7 @@ LEARNING_RATE = 1e-4  # a small body on little data; the default 1e-5 suits larg
 
 def run_demo(config: DemoConfig) -> int:
     """Train, show held-out accuracy before and after, score two answers that a person can judge."""
-    console = Console()
+    console = Console(emoji=False)
     console.print(f"a reward model from {config.model} on {config.num_prompts} built-in prompts, in {config.out}\n")
     result = train(
         TrainConfig(

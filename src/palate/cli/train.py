@@ -28,7 +28,7 @@ def next_steps(out: Path) -> str:
 
 def run_compare(config: TrainConfig) -> int:
     """Train each pooling, then print them side by side."""
-    console = Console()
+    console = Console(emoji=False)
     results = compare_poolings(
         config, display=ConsoleDisplay(console), on_start=lambda name: console.rule(f"pooling {name}")
     )

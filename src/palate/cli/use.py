@@ -18,7 +18,7 @@ from palate.training.display import ConsoleDisplay
 
 def run_eval(config: EvalConfig) -> int:
     """Print the report as a table."""
-    console = Console()
+    console = Console(emoji=False)
     say = ConsoleDisplay(console).say
     with _progress(console) as progress:
         task = progress.add_task("eval", total=None)
@@ -57,7 +57,7 @@ def report_table(report: PairwiseReport) -> Group:
 
 def run_score(config: ScoreConfig) -> int:
     """Score with a progress bar, then say what was done and what was not."""
-    console = Console()
+    console = Console(emoji=False)
     say = ConsoleDisplay(console).say
     with _progress(console) as progress:
         task = progress.add_task("score", total=None)

@@ -82,7 +82,7 @@ class ConsoleDisplay:
     """Rich output on a console."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console()
+        self.console = console or Console(emoji=False)
         bar = [BarColumn(bar_width=None)] if self.console.width >= _WIDE else []
         self._progress = Progress(
             TextColumn("[bold]{task.description}"),
