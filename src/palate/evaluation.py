@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from palate.atomic import write_text
 from palate.config import EvalConfig, resolve
 from palate.errors import DataError
 from palate.metrics import PairwiseReport, evaluate_pairs
@@ -104,10 +105,7 @@ def evaluate(
 def write_report(path: Path, report: PairwiseReport, dropped: Sequence[DroppedRow]) -> None:
     """The report as JSON, with the number of dropped rows by reason; atomically."""
     values = {**report.to_json(), "dropped": count_reasons(dropped)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def describe(report: PairwiseReport) -> str:

@@ -101,8 +101,8 @@ def test_the_cursor_comes_back_after_an_error(tmp_path: Path, monkeypatch: pytes
 
 def test_markup_in_what_is_said_is_not_interpreted() -> None:
     screen, file = console()
-    ConsoleDisplay(screen).say("row [bold]7[/bold] of [/tmp/x]")
-    assert file.getvalue() == "row [bold]7[/bold] of [/tmp/x]\n"
+    ConsoleDisplay(screen).say("row [bold]7[/bold] of [/x/y]")
+    assert file.getvalue() == "row [bold]7[/bold] of [/x/y]\n"
 
 
 def example(pooling: str, *, words: int = 1) -> str:

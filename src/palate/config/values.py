@@ -11,6 +11,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from palate.atomic import write_text
 from palate.config.commands import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig
 from palate.config.training import TrainConfig
 from palate.errors import ConfigError
@@ -118,6 +119,4 @@ def write_yaml(config: Any, path: Path) -> None:
     import yaml
 
     values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, yaml.safe_dump(values, sort_keys=False))

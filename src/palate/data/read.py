@@ -7,13 +7,13 @@ that has silently trained on half of its data looks healthy.
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from palate.atomic import write_text
 from palate.data.formats import UNUSED_COLUMN, parse_row, recognise
 from palate.data.sources import read_rows
 from palate.errors import ConfigError, DataError
@@ -123,16 +123,7 @@ def read_preferences(
 
 def write_dropped(path: str | Path, dropped: Iterable[DroppedRow]) -> None:
     """Write dropped rows as JSONL, whole or not at all: a reader never sees half a file."""
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        with draft.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            for row in dropped:
-                file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
-        draft.replace(target)
-    finally:
-        draft.unlink(missing_ok=True)
+    write_text(Path(path), "".join(json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in dropped))
 
 
 def _with_new_id(group: PreferenceGroup, ids: set[str]) -> PreferenceGroup:

@@ -4,6 +4,7 @@ Every rule reads positions that the collator computed from the real tokens; none
 token that equals EOS, or padding on either side, changes nothing.
 """
 
+from abc import ABC, abstractmethod
 from typing import get_args
 
 import torch
@@ -15,12 +16,12 @@ from palate.packing.batch import RewardBatch
 POOLING_NAMES: tuple[PoolingName, ...] = get_args(PoolingName)
 
 
-class Pooling(nn.Module):
+class Pooling(nn.Module, ABC):
     """hidden_BTD [B, T, D] and its batch -> [N, D]. Subclasses are final and implement `forward` alone."""
 
+    @abstractmethod
     def forward(self, hidden_BTD: Tensor, batch: RewardBatch) -> Tensor:
         """Pool one vector a sequence, in the hidden states' dtype or float32."""
-        raise NotImplementedError
 
 
 class LastToken(Pooling):

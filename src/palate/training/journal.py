@@ -5,6 +5,8 @@ import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from palate.atomic import write_text
+
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
@@ -69,6 +71,4 @@ def _cut(path: Path, keep_steps: int) -> None:
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = (line for line in lines if line.endswith("\n"))  # a kill can tear the last one
     kept = [line for line in whole if json.loads(line)["step"] <= keep_steps]
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(kept), encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, "".join(kept))

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from palate.atomic import write_text
 from palate.evaluation import count_reasons
 from palate.metrics import PairwiseReport
 from palate.model.contract import package_versions
@@ -91,9 +92,7 @@ def summarise(
 
 def write_summary(path: Path, values: dict[str, Any]) -> None:
     """Write it atomically."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def read_summary(path: Path) -> dict[str, Any]:
