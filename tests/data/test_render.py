@@ -234,7 +234,7 @@ def test_truncation_keeps_the_bos() -> None:
     cut = one(LONG, tokenizer, max_length=60, over_long="truncate-prompt")
     assert all(sequence.tolist().count(1) == 1 and sequence[0] == 1 for sequence in cut.sequences)
     without = bos_tokenizer()
-    without.chat_template = FALLBACK_TEMPLATE.replace("{{ bos_token or '' }}", "")
+    without.chat_template = FALLBACK_TEMPLATE.replace("{{ bos_token or cls_token or '' }}", "")
     assert all(
         sequence[0] != 1 for sequence in one(LONG, without, max_length=60, over_long="truncate-prompt").sequences
     )
@@ -280,3 +280,12 @@ def test_ids_labels_and_origin_travel_along() -> None:
 def test_a_tokenizer_without_offsets_is_refused() -> None:
     with pytest.raises(ModelError, match="fast tokenizer"):
         tokenize([LONG], SimpleNamespace(is_fast=False), max_length=10)
+
+
+def test_the_fallback_template_gives_encoders_their_own_first_and_last_token() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = FALLBACK_TEMPLATE
+    tokenizer.cls_token, tokenizer.sep_token = "[CLS]", "[SEP]"
+    tokenizer.bos_token = tokenizer.eos_token = None
+    text = render(tokenizer, (Message("user", "Hi."),), (Message("assistant", "Hello."),)).text
+    assert text == "[CLS]User: Hi.\n\nAssistant: Hello.[SEP]"

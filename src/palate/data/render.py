@@ -27,12 +27,12 @@ Tokenizer: TypeAlias = Any
 """A transformers tokenizer. Only `apply_chat_template` and `__call__` are used, so nothing is imported here."""
 
 FALLBACK_TEMPLATE = (
-    "{{ bos_token or '' }}{% for message in messages %}"
+    "{{ bos_token or cls_token or '' }}{% for message in messages %}"
     "{{ message['role'] | capitalize }}: {{ message['content'] }}"
-    "{% if loop.last and message['role'] == 'assistant' %}{{ eos_token or '' }}{% else %}{{ '\n\n' }}{% endif %}"
+    "{% if loop.last and message['role'] == 'assistant' %}{{ eos_token or sep_token or '' }}{% else %}{{ '\n\n' }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}"
 )
-"""Used, with a warning, for checkpoints that come without a chat template."""
+"""Used, with a warning, for checkpoints without a chat template; encoders' [CLS] and [SEP] stand for BOS and EOS."""
 
 _OTHER = "\0"  # a response that begins like no other
 
