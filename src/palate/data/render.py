@@ -29,7 +29,8 @@ Tokenizer: TypeAlias = Any
 FALLBACK_TEMPLATE = (
     "{{ bos_token or cls_token or '' }}{% for message in messages %}"
     "{{ message['role'] | capitalize }}: {{ message['content'] }}"
-    "{% if loop.last and message['role'] == 'assistant' %}{{ eos_token or sep_token or '' }}{% else %}{{ '\n\n' }}{% endif %}"
+    "{% if loop.last and message['role'] == 'assistant' %}{{ eos_token or sep_token or '' }}"
+    "{% else %}{{ '\n\n' }}{% endif %}"
     "{% endfor %}{% if add_generation_prompt %}Assistant: {% endif %}"
 )
 """Used, with a warning, for checkpoints without a chat template; encoders' [CLS] and [SEP] stand for BOS and EOS."""
