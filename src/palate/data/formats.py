@@ -182,7 +182,7 @@ def _unrecognised(row: Cell, formats: list[Format]) -> DataError:
         message = "there is one response, and nothing to compare it with; rows to be compared hold two or more"
         return row["response"].fault("too-few-responses", message)
     # `prompt` alone is a sign of no format in particular
-    started = [one for one in formats if columns & set(one.required) - {"prompt"}]
+    started = [one for one in formats if columns & set(one.required) - {"prompt"} and one.fits(row)]
     seen = ", ".join(map(str, row.value)) or "none"
     if started:
         nearest = min(started, key=lambda one: len(set(one.required) - columns))

@@ -106,6 +106,7 @@ def read_preferences(
             parsed = parse_row(row, found, require_comparisons=require_comparisons)
         except DataError as error:
             if on_bad_row == "error":
+                error.args = (f"{error} (--on-bad-row skip leaves such rows out)",)
                 raise
             dropped.append(DroppedRow(error.where, error.reason, error.field, str(error)))
             continue
