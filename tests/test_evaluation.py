@@ -125,3 +125,10 @@ def test_what_is_said(model: Path, tmp_path: Path) -> None:
     assert said[0] == f"{data}: 3 rows of format palate-group -> 3 groups, 3 comparisons"
     assert totals == [3]
     assert sum(counted) == 3
+
+
+def test_a_body_that_shares_wrongly_is_stopped(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_groups(tmp_path / "held_out.jsonl", random_groups(4, words=20))
+    monkeypatch.setattr("palate.model.backbone._takes_positions", lambda _backbone: False)
+    with pytest.raises(ModelError, match="differ from separate runs"):
+        evaluate(EvalConfig(model=str(model), data=str(data)))

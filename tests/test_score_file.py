@@ -17,7 +17,7 @@ import pytest
 
 from palate import score_file
 from palate.config import ScoreConfig
-from palate.errors import ConfigError, DataError
+from palate.errors import ConfigError, DataError, ModelError
 from palate.model.reward_model import RewardModel
 from palate.records import Message, PreferenceGroup
 from palate.score_file import score
@@ -242,3 +242,13 @@ def test_the_models_own_limit_holds_by_default(
     limited.max_length = 200
     limited.save_pretrained(tmp_path / "limited")
     assert score(replace(config, model=str(tmp_path / "limited"))).unscored == {"over-long": 2}
+
+
+def test_a_body_that_shares_wrongly_writes_no_reward(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tmp_path / "sharing"
+    sharp_reward_model().save_pretrained(model)
+    data = write_groups(tmp_path / "groups.jsonl", random_groups(4, words=20))
+    monkeypatch.setattr("palate.model.backbone._takes_positions", lambda _backbone: False)
+    with pytest.raises(ModelError, match="differ from separate runs"):
+        score(ScoreConfig(model=str(model), data=str(data), out=str(tmp_path / "rewards.jsonl")))
+    assert not (tmp_path / "rewards.jsonl").exists()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int], None]
 
+_CHECKED = 32  # first groups that the self-check chooses from
+
 
 def compare(groups: Sequence[TokenizedGroup], rewards: Sequence["Rewards"]) -> PairwiseReport:
     """Hold rewards against the comparisons of their groups.
@@ -80,6 +82,7 @@ def evaluate(
     from palate.data.load import read_groups
     from palate.data.render import tokenize
     from palate.model.loading import load_reward_model
+    from palate.model.self_check import check_layout
 
     config = resolve(EvalConfig, config, settings)
     data = read_groups(config.data, split=config.split, max_groups=config.max_groups, on_bad_row=config.on_bad_row)
@@ -94,6 +97,7 @@ def evaluate(
     if not groups:
         reasons = ", ".join(f"{reason} {count}" for reason, count in count_reasons(dropped).items())
         raise DataError(f"no comparisons left to evaluate ({reasons})", reason="no-comparisons", where=config.data)
+    check_layout(model, groups[:_CHECKED])
     if on_total is not None:
         on_total(len(groups))
     report = evaluate_model(model, groups, tokens_per_pack=config.tokens_per_pack, on_progress=on_progress)

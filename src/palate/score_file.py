@@ -21,9 +21,11 @@ from palate.errors import ConfigError
 from palate.model.contract import head_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
+from palate.model.self_check import check_layout
 from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
 from palate.scoring import score_groups
 
+_CHECKED = 32  # first groups that the self-check chooses from
 _WINDOW = 512  # prompts between two flushes: what a kill can cost
 
 
@@ -131,9 +133,12 @@ def _score_windows(
 ) -> Iterator[list[dict[str, Any]]]:
     stream = iter(groups)
     limit = config.max_length or model.max_length
+    checked = False
     while window := list(islice(stream, _WINDOW)):
         tokenized = list(tokenize_each(window, model.tokenizer, max_length=limit, over_long=config.over_long))
         fits = [group for group in tokenized if isinstance(group, TokenizedGroup)]
+        if not checked:
+            checked = check_layout(model, fits[:_CHECKED]) is not None
         rewards = score_groups(model, fits, tokens_per_pack=config.tokens_per_pack)
         lines: list[dict[str, Any]] = []
         for group, result in zip(window, tokenized, strict=True):

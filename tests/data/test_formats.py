@@ -176,7 +176,7 @@ def test_pairs_survive_a_round_trip_through_every_kind_of_file(
 
 def save(path: Path, rows: list[dict]) -> None:
     if path.suffix == ".parquet":
-        pyarrow = pytest.importorskip("pyarrow")
+        import pyarrow
         from pyarrow import parquet
 
         parquet.write_table(pyarrow.Table.from_pylist(rows), path)

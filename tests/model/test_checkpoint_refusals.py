@@ -17,6 +17,7 @@ from transformers import (
 from palate.errors import ContractError, ModelError
 from palate.model.checkpoint import has_head
 from palate.model.contract import FILE_NAME
+from palate.model.loading import new_reward_model
 from palate.model.reward_model import RewardModel
 from palate.packing.collate import collate_padded
 from palate.records import TokenizedGroup
@@ -189,3 +190,10 @@ class TestForeign:
         loaded = RewardModel.from_pretrained(saved)
         assert any("no chat template" in remark for remark in loaded.remarks)
         loaded.score("Hi", ["Hello"])
+
+
+def test_training_on_a_foreign_classifier_says_that_its_head_is_left_out(tmp_path: Path) -> None:
+    BertForSequenceClassification(tiny_config("bert", num_labels=1)).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    model = new_reward_model(str(tmp_path))
+    assert any("BertForSequenceClassification: its own head is left out" in remark for remark in model.remarks)

@@ -194,7 +194,7 @@ def test_what_is_said_before_the_first_step(tmp_path: Path) -> None:
 
 
 def test_trackers_get_every_step(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
+    pytest.importorskip("tensorboard", reason="tensorboard is not installed: pip install tensorboard")
     train(tiny_run(tmp_path, trackers=("tensorboard",)))
     assert list((tmp_path / "rm").rglob("events.out.tfevents*"))
 

@@ -161,7 +161,8 @@ def settle_pad_token(tokenizer: PreTrainedTokenizerBase, backbone: PreTrainedMod
             tokenizer.add_special_tokens({"pad_token": "<|pad|>"})
             if len(tokenizer) > backbone.get_input_embeddings().num_embeddings:
                 backbone.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-        remarks.append(f"pad token set to {tokenizer.pad_token!r} (it was {before!r}, which also ends a text)")
+        reason = "there was none" if before is None else f"it was {before!r}, which also begins or ends a text"
+        remarks.append(f"pad token set to {tokenizer.pad_token!r} ({reason})")
     backbone.config.pad_token_id = tokenizer.pad_token_id
     return remarks
 

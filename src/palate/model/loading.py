@@ -78,6 +78,11 @@ def new_reward_model(
             max_length=max_length,
         )
         model.remarks = loaded.remarks
+        kinds = [kind for kind in loaded.backbone.config.architectures or () if "Classification" in kind]
+        if kinds:
+            model.remarks += (
+                f"{name} is a {kinds[0]}: its own head is left out, and training starts from a fresh one",
+            )
     _explain_layout(model, layout)
     if pooling == "cls" and not model.sharing_obstacle:
         model.remarks += (

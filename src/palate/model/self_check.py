@@ -30,6 +30,11 @@ class SelfCheck:
     num_layers: int
 
 
+def check_layout(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfCheck | None:
+    """`check_sharing` for a model that shares prompts, on the first groups of a run; None where nothing is shared."""
+    return check_sharing(model, groups) if model.layout == "tree" and groups else None
+
+
 @torch.no_grad()
 def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfCheck:
     """Compare shared with unshared pooled vectors, in the weights' own precision.

@@ -16,7 +16,7 @@ from palate.evaluation import compare, describe
 from palate.metrics import PairwiseReport
 from palate.model.adapters import save_adapter
 from palate.model.reward_model import RewardModel
-from palate.model.self_check import check_sharing
+from palate.model.self_check import check_layout
 from palate.scoring import score_groups
 from palate.training import checkpoints
 from palate.training.checkpoints import Progress, read_report
@@ -177,14 +177,12 @@ def _on_step(
 
 
 def _check_before(model: RewardModel, data: PreparedData, show: Display) -> None:
-    if model.layout != "tree":
-        return
-    groups = [data.training[i] for i in data.steps[0].groups]
-    check = check_sharing(model, groups)
-    show.say(
-        f"self-check: shared and separate runs agree to {check.difference:.1e} on {check.num_sequences} sequences, "
-        f"all {check.num_layers} layers"
-    )
+    check = check_layout(model, [data.training[i] for i in data.steps[0].groups])
+    if check is not None:
+        show.say(
+            f"self-check: shared and separate runs agree to {check.difference:.1e} on {check.num_sequences} sequences, "
+            f"all {check.num_layers} layers"
+        )
 
 
 def _evaluate(
