@@ -1,6 +1,7 @@
 # make demo    from nothing to a trained reward model and its held-out accuracy
 # make test    the tests, fast ones and those with the real model
 # make check   tests, lint, types and import contracts
+# make bench   palate against what people use, measured; about 40 minutes on two cores
 # make help    the rest
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN    := $(VENV)/bin
 # Extra arguments of the installer, such as an index that carries PyTorch's CPU build.
 PIP_ARGS ?=
 
-.PHONY: help demo test test-fast test-slow lint types contracts check format clean
+.PHONY: help demo test test-fast test-slow bench lint types contracts check format clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -36,6 +37,13 @@ test-fast: $(VENV)/ready
 
 test-slow: $(VENV)/ready
 	$(BIN)/python -m pytest -m slow --durations=10
+
+bench: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench $(PIP_ARGS)
+	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.score_best_of_n
+	$(BIN)/python -m benchmarks.train_vs_trl
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

@@ -1,12 +1,16 @@
 """Fixtures that all tests share."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
 # Before torch is loaded: on bodies this tiny, threads that wait for each other cost many times the arithmetic.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Runs cache what they tokenize; the user's own cache is none of the tests' business. Gone when the tests have ended.
+_cache = tempfile.TemporaryDirectory(prefix="palate-test-cache-")
+os.environ["PALATE_CACHE"] = _cache.name
 
 
 @pytest.fixture(scope="session")

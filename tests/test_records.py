@@ -2,59 +2,14 @@ import dataclasses
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from palate.records import (
     Comparison,
     Message,
     PreferenceGroup,
-    TokenizedGroup,
-    common_prefix_length,
     prompt_hash,
 )
-
-TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=12)
-
-
-def arrays(*sequences: list[int]) -> tuple[np.ndarray, ...]:
-    return tuple(np.array(sequence, dtype=np.int64) for sequence in sequences)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.lists(TOKENS, min_size=1, max_size=5))
-def test_the_shared_prefix_is_the_longest_that_leaves_each_sequence_a_token(sequences: list[list[int]]) -> None:
-    shared = common_prefix_length(arrays(*sequences))
-    assert all(sequence[:shared] == sequences[0][:shared] for sequence in sequences)
-    assert all(len(sequence) > shared for sequence in sequences)
-    longer = shared + 1
-    assert any(sequence[:longer] != sequences[0][:longer] or len(sequence) == longer for sequence in sequences)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.lists(TOKENS, min_size=1, max_size=5))
-def test_computed_tokens_are_the_prefix_once_and_each_sequences_own(sequences: list[list[int]]) -> None:
-    group = TokenizedGroup("g", "h", arrays(*sequences), (0,) * len(sequences), ())
-    assert group.unshared_tokens == sum(map(len, sequences))
-    assert group.computed_tokens == group.shared + sum(len(s) - group.shared for s in sequences)
-
-
-@pytest.mark.parametrize(
-    ("sequences", "shared"),
-    [
-        (([1, 2, 3], [1, 2, 4, 5]), 2),
-        (([1, 2], [1, 2]), 1),
-        (([1, 2], [1, 2, 3]), 1),
-        (([1, 2, 3, 4], [1, 2, 3], [1, 9]), 1),
-        (([5], [1, 2]), 0),
-        (([7, 1], [8, 1]), 0),
-        (([1, 2, 3],), 2),
-    ],
-)
-def test_prefixes_by_hand(sequences: tuple[list[int], ...], shared: int) -> None:
-    assert common_prefix_length(arrays(*sequences)) == shared
 
 
 @pytest.mark.parametrize(

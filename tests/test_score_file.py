@@ -69,7 +69,11 @@ def test_one_line_a_prompt_in_order_with_the_rewards_of_the_model(
     lines = lines_of(config.out)
     assert_scored(lines, groups, config.model)
     assert lines[3]["where"] == f"{config.data}:4"
-    assert sorted(path.name for path in Path(config.out).parent.iterdir()) == ["data.jsonl", "scores.jsonl"]
+    assert sorted(path.name for path in Path(config.out).parent.iterdir()) == [
+        "data.jsonl",
+        "scores.jsonl",
+        "scores.jsonl.summary.json",
+    ]
 
 
 def test_parquet_holds_the_same(config: ScoreConfig, groups: Sequence[PreferenceGroup]) -> None:
@@ -252,3 +256,78 @@ def test_a_body_that_shares_wrongly_writes_no_reward(tmp_path: Path, monkeypatch
     with pytest.raises(ModelError, match="differ from separate runs"):
         score(ScoreConfig(model=str(model), data=str(data), out=str(tmp_path / "rewards.jsonl")))
     assert not (tmp_path / "rewards.jsonl").exists()
+
+
+def summary_of(config: ScoreConfig) -> dict[str, Any]:
+    return json.loads(Path(f"{config.out}.summary.json").read_text())
+
+
+def test_the_summary_says_what_was_done(config: ScoreConfig, groups: Sequence[PreferenceGroup]) -> None:
+    write_groups(Path(config.data), long_groups(groups))
+    with Path(config.data).open("a") as file:
+        file.write('{"prompt": "a"}\n')
+    result = score(replace(config, max_length=200, over_long="truncate-prompt", on_bad_row="skip"))
+    summary = summary_of(config)
+    assert (summary["prompts"], summary["resumed"], summary["truncated"]) == (9, 0, 1)
+    assert summary["unscored"] == {"response-over-long": 1}
+    assert sum(summary["dropped"].values()) == 1
+    assert (summary["dtype"], summary["layout"], summary["prompt_cache"]) == ("fp32", "tree", None)
+    assert 0 < summary["computed_tokens"] == result.run.computed_tokens < summary["unshared_tokens"]
+    assert summary["seconds"] > 0
+    assert summary["agreement"] is None
+    assert "torch" in summary["versions"]
+
+
+def test_a_resumed_run_counts_its_own_tokens_and_all_lines(
+    config: ScoreConfig, monkeypatch: pytest.MonkeyPatch, small_windows: None
+) -> None:
+    whole = score(replace(config, out=str(Path(config.out).with_name("whole.jsonl")))).run
+    stop_after(4, monkeypatch, config)
+    run = score(config).run
+    summary = summary_of(config)
+    assert (summary["prompts"], summary["resumed"]) == (9, 4)
+    assert 0 < summary["unshared_tokens"] == run.unshared_tokens < whole.unshared_tokens
+
+
+@pytest.mark.usefixtures("small_windows")
+def test_int8_is_compared_with_float32_on_the_first_prompts(config: ScoreConfig) -> None:
+    said: list[str] = []
+    exact = score(replace(config, out=str(Path(config.out).with_name("exact.jsonl"))))
+    result = score(replace(config, dtype="int8"), say=said.append)
+    summary = summary_of(config)
+    agreement = summary["agreement"]
+    assert (summary["dtype"], agreement["prompts"], agreement["responses"]) == ("int8", 9, 22)
+    assert agreement["spearman"] > 0.9
+    assert 0 < agreement["largest_difference"] < 1
+    assert 0.3 < summary["int8_share"] < 1
+    assert len([line for line in said if "int8 holds" in line]) == 1
+    assert result.run.computed_tokens == exact.run.computed_tokens  # the comparison is not counted
+    first = [line["rewards"] for line in lines_of(exact.out)]
+    second = [line["rewards"] for line in lines_of(config.out)]
+    assert first != second
+    moved = max(abs(a - b) for x, y in zip(first, second, strict=True) for a, b in zip(x, y, strict=True))
+    spread = float(np.std(np.concatenate(first)))
+    assert moved / spread == pytest.approx(agreement["largest_difference"], rel=1e-3)
+
+
+def test_a_float32_partial_file_is_not_continued_in_int8(
+    config: ScoreConfig, monkeypatch: pytest.MonkeyPatch, small_windows: None
+) -> None:
+    stop_after(4, monkeypatch, config)
+    with pytest.raises(ConfigError, match="belongs to another scoring job"):
+        score(replace(config, dtype="int8"))
+
+
+@pytest.mark.parametrize("layout", ["auto", "padded"])
+def test_a_body_that_cannot_share_by_mask_uses_its_cache_unless_told_otherwise(layout: Any, tmp_path: Path) -> None:
+    sharp_reward_model("lfm2").save_pretrained(tmp_path / "rm")
+    groups = [replace(g, prompt=(Message("user", "word " * 30),)) for g in random_groups(4, 3)]
+    data = write_groups(tmp_path / "data.jsonl", groups)
+    said: list[str] = []
+    config = ScoreConfig(model=str(tmp_path / "rm"), data=str(data), out=str(tmp_path / "s.jsonl"), layout=layout)
+    score(config, say=said.append)
+    assert_scored(lines_of(config.out), groups, config.model)
+    summary = summary_of(config)
+    assert summary["cached_prompts"] == (4 if layout == "auto" else 0)
+    assert len([line for line in said if line.startswith("prompt cache: ")]) == (layout == "auto")
+    assert (summary["computed_tokens"] < summary["unshared_tokens"]) == (layout == "auto")

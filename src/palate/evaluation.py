@@ -1,7 +1,7 @@
 """How often a reward model agrees with held-out preferences, with intervals, by length: `palate eval`."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from palate.records import DroppedRow, TokenizedGroup
 
 if TYPE_CHECKING:
     from palate.model.reward_model import RewardModel
-    from palate.scoring import Rewards
+    from palate.scoring import Rewards, ScoringRun
 
 Progress = Callable[[int], None]
 
@@ -28,19 +28,26 @@ def compare(groups: Sequence[TokenizedGroup], rewards: Sequence["Rewards"]) -> P
     Raises:
         DataError: no comparison has a right answer.
     """
-    rows = [(g, r, c) for g, r in zip(groups, rewards, strict=True) for c in g.comparisons]
-    if all(c.is_tie for _, _, c in rows):
+    rows: list[tuple[float, float, float, int, int]] = []
+    cluster: list[str] = []
+    for g, r in zip(groups, rewards, strict=True):  # one at a time: together they may not fit in memory
+        cluster += [g.prompt_hash] * len(g.comparisons)
+        for c in g.comparisons:
+            lengths = (len(g.sequences[c.winner]), len(g.sequences[c.loser]))
+            rows.append((r[c.winner], r[c.loser], c.probability, *lengths))
+    winner, loser, probability, length_winner, length_loser = np.array(rows, dtype=np.float64).reshape(-1, 5).T
+    if (probability == 0.5).all():
         raise DataError(
             f"none of the {len(rows)} held-out comparisons has a right answer (ties have none); hold out other data",
             reason="no-comparisons",
         )
     return evaluate_pairs(
-        np.array([r[c.winner] for _, r, c in rows], dtype=np.float64),
-        np.array([r[c.loser] for _, r, c in rows], dtype=np.float64),
-        probability=np.array([c.probability for _, _, c in rows]),
-        length_winner=np.array([len(g.sequences[c.winner]) for g, _, c in rows]),
-        length_loser=np.array([len(g.sequences[c.loser]) for g, _, c in rows]),
-        cluster=[g.prompt_hash for g, _, _ in rows],
+        winner,
+        loser,
+        probability=probability,
+        length_winner=length_winner.astype(np.int64),
+        length_loser=length_loser.astype(np.int64),
+        cluster=cluster,
     )
 
 
@@ -50,11 +57,12 @@ def evaluate_model(
     *,
     tokens_per_pack: int = 4096,
     on_progress: Progress | None = None,
+    run: "ScoringRun | None" = None,
 ) -> PairwiseReport:
     """Score the groups and compare; see `compare` and `palate.scoring.score_groups` for the errors."""
     from palate.scoring import score_groups
 
-    rewards = list(score_groups(model, groups, tokens_per_pack=tokens_per_pack, on_progress=on_progress))
+    rewards = list(score_groups(model, groups, tokens_per_pack=tokens_per_pack, on_progress=on_progress, run=run))
     return compare(groups, rewards)
 
 
@@ -83,6 +91,7 @@ def evaluate(
     from palate.data.render import tokenize
     from palate.model.loading import load_reward_model
     from palate.model.self_check import check_layout
+    from palate.scoring import ScoringRun, compare_int8
 
     config = resolve(EvalConfig, config, settings)
     data = read_groups(config.data, split=config.split, max_groups=config.max_groups, on_bad_row=config.on_bad_row)
@@ -98,17 +107,22 @@ def evaluate(
         reasons = ", ".join(f"{reason} {count}" for reason, count in count_reasons(dropped).items())
         raise DataError(f"no comparisons left to evaluate ({reasons})", reason="no-comparisons", where=config.data)
     check_layout(model, groups[:_CHECKED])
+    run = ScoringRun(use_cache=config.layout != "padded", say=say)
+    if config.dtype == "int8":
+        compare_int8(model, groups[:_CHECKED], tokens_per_pack=config.tokens_per_pack, run=run)
     if on_total is not None:
         on_total(len(groups))
-    report = evaluate_model(model, groups, tokens_per_pack=config.tokens_per_pack, on_progress=on_progress)
+    report = evaluate_model(model, groups, tokens_per_pack=config.tokens_per_pack, on_progress=on_progress, run=run)
     if config.json:
-        write_report(Path(config.json), report, dropped)
+        write_report(Path(config.json), report, dropped, run.facts())
     return report, dropped
 
 
-def write_report(path: Path, report: PairwiseReport, dropped: Sequence[DroppedRow]) -> None:
-    """The report as JSON, with the number of dropped rows by reason; atomically."""
-    values = {**report.to_json(), "dropped": count_reasons(dropped)}
+def write_report(
+    path: Path, report: PairwiseReport, dropped: Sequence[DroppedRow], scoring: Mapping[str, Any] | None = None
+) -> None:
+    """The report as JSON, with the number of dropped rows by reason and how it was scored; atomically."""
+    values = {**report.to_json(), "dropped": count_reasons(dropped), "scoring": scoring}
     write_text(path, json.dumps(values, indent=2) + "\n")
 
 

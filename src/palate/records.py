@@ -17,6 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.prefix_tree import PrefixTree, find_prefix_tree
+
 Role = Literal["system", "user", "assistant", "tool"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant", "tool")
 
@@ -147,11 +149,16 @@ class TokenizedGroup:
     comparisons: tuple[Comparison, ...]
     where: str = ""
     truncated_tokens: int = 0
-    shared: int = field(init=False)
-    """Length of the longest common token prefix, at most one less than the shortest sequence: computed once."""
+    tree: PrefixTree = field(init=False)
+    """How the sequences are laid out with what they share once: found once."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shared", common_prefix_length(self.sequences))
+        object.__setattr__(self, "tree", find_prefix_tree(self.sequences))
+
+    @property
+    def shared(self) -> int:
+        """Length of the longest token prefix that all sequences have in common, the prompt as a rule."""
+        return min(self.tree.shared[1:], default=len(self.sequences[0]) - 1)
 
     @property
     def unshared_tokens(self) -> int:
@@ -160,23 +167,5 @@ class TokenizedGroup:
 
     @property
     def computed_tokens(self) -> int:
-        """Tokens that the tree layout computes: the shared prefix once, then each response's own."""
-        return self.unshared_tokens - (len(self.sequences) - 1) * self.shared
-
-
-def common_prefix_length(sequences: tuple[NDArray[np.int64], ...]) -> int:
-    """Longest prefix that all sequences share, leaving each at least one token of its own.
-
-    >>> common_prefix_length((np.array([1, 2, 3]), np.array([1, 2, 4, 5])))
-    2
-    >>> common_prefix_length((np.array([1, 2]), np.array([1, 2])))
-    1
-    """
-    limit = min(len(sequence) for sequence in sequences) - 1
-    first = sequences[0][:limit]
-    shared = limit
-    for other in sequences[1:]:
-        differs = np.flatnonzero(first[:shared] != other[:shared])
-        if differs.size:
-            shared = int(differs[0])
-    return shared
+        """Tokens that the tree layout computes: what sequences share once, then each one's own."""
+        return self.tree.num_tokens

@@ -1,31 +1,39 @@
 """`palate score`: a file of prompts in, a file of rewards out, in the same order, resumable.
 
 Results are appended to `OUT.partial` as they come, one JSON line a prompt. A run that is stopped finds its lines
-there and goes on behind them; a finished run renames the file, or turns it into Parquet, in one step.
+there and goes on behind them; a finished run renames the file, or turns it into Parquet, in one step. What the run
+did and found is in `OUT.summary.json`.
 """
 
 import hashlib
 import json
 import os
+import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from palate.atomic import write_text
 from palate.config import ScoreConfig, resolve
 from palate.data.load import read_groups
 from palate.data.read import write_dropped
 from palate.data.render import tokenize_each
 from palate.errors import ConfigError
-from palate.model.contract import head_hash
+from palate.model.contract import head_hash, package_versions
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
 from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
-from palate.scoring import score_groups
+from palate.scoring import ScoringRun, compare_int8, score_groups
 
-_CHECKED = 32  # first groups that the self-check chooses from
+SUMMARY = ".summary.json"  # after the name of `out`
+
+_CHECKED = 32  # first groups that the self-check chooses from, and that int8 is compared on
 _WINDOW = 512  # prompts between two flushes: what a kill can cost
 
 
@@ -40,6 +48,8 @@ class ScoreResult:
         unscored: lines with rewards null, by reason.
         truncated: prompts cut from the left.
         dropped: rows of the input that could not be read.
+        run: what was computed and found on the way; an earlier run's part is not in it.
+        seconds: from the loaded model to the last reward.
     """
 
     out: Path
@@ -48,6 +58,8 @@ class ScoreResult:
     unscored: dict[str, int]
     truncated: int
     dropped: tuple[DroppedRow, ...]
+    run: ScoringRun
+    seconds: float
 
 
 def score(
@@ -94,9 +106,13 @@ def score(
     resumed = _resume(partial, _job(config, data.groups, model), restart=config.overwrite)
     if resumed:
         say(f"{resumed} prompts were scored by an earlier run: going on behind them")
+    run = ScoringRun(use_cache=config.layout != "padded", say=say)
+    start = time.perf_counter()
+    if resumed < len(data.groups):
+        _prepare(model, data.groups, config, run)
     with partial.open("a", encoding="utf-8") as file:
         done = resumed
-        for lines in _score_windows(model, data.groups[resumed:], config):
+        for lines in _score_windows(model, data.groups[resumed:], config, run):
             for line in lines:
                 file.write(json.dumps(line) + "\n")
             file.flush()
@@ -104,18 +120,55 @@ def score(
             done += len(lines)
             if on_progress is not None:
                 on_progress(done, len(data.groups))
-    return _finish(partial, out, resumed, data.dropped)
+    seconds = time.perf_counter() - start
+    result = ScoreResult(out, resumed=resumed, dropped=data.dropped, run=run, seconds=seconds, **_count(partial))
+    write_text(out.with_name(out.name + SUMMARY), json.dumps(_summary(result, config, model), indent=2) + "\n")
+    _put_in_place(partial, out)
+    return result
 
 
-def _finish(partial: Path, out: Path, resumed: int, dropped: tuple[DroppedRow, ...]) -> ScoreResult:
-    """Count what the lines say, then put the file in its place."""
-    unscored: dict[str, int] = {}
+def _prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: ScoreConfig, run: ScoringRun) -> None:
+    """What has to be known of the model before its rewards are believed, found on the first prompts of the file."""
+    limit = config.max_length or model.max_length
+    results = tokenize_each(groups, model.tokenizer, max_length=limit, over_long=config.over_long)
+    sample = list(islice((group for group in results if isinstance(group, TokenizedGroup)), _CHECKED))
+    check_layout(model, sample)
+    if config.dtype == "int8":
+        compare_int8(model, sample, tokens_per_pack=config.tokens_per_pack, run=run)
+
+
+def _count(partial: Path) -> dict[str, Any]:
+    """What the lines say, an earlier run's included."""
+    unscored: Counter[str] = Counter()
     truncated = prompts = 0
     for line in _lines(partial):
         prompts += 1
         truncated += line.get("truncated_tokens", 0) > 0
         if line["rewards"] is None:
-            unscored[line["reason"]] = unscored.get(line["reason"], 0) + 1
+            unscored[line["reason"]] += 1
+    return {"prompts": prompts, "unscored": dict(unscored), "truncated": truncated}
+
+
+def _summary(result: ScoreResult, config: ScoreConfig, model: RewardModel) -> dict[str, Any]:
+    around = "bf16" if model.compute_dtype is torch.bfloat16 else "fp32"
+    return {
+        "model": config.model,
+        "data": config.data,
+        "prompts": result.prompts,
+        "resumed": result.resumed,
+        "unscored": result.unscored,
+        "truncated": result.truncated,
+        "dropped": Counter(row.reason for row in result.dropped),
+        "seconds": round(result.seconds, 3),
+        "dtype": "int8" if config.dtype == "int8" else around,
+        "layout": model.layout,
+        "sharing_obstacle": model.sharing_obstacle,
+        **result.run.facts(),
+        "versions": package_versions(),
+    }
+
+
+def _put_in_place(partial: Path, out: Path) -> None:
     finished = partial.with_name(f".{out.name}.tmp")
     if out.suffix == ".parquet":
         _write_parquet(_lines(partial), finished)
@@ -125,21 +178,17 @@ def _finish(partial: Path, out: Path, resumed: int, dropped: tuple[DroppedRow, .
                 file.write(json.dumps(line) + "\n")
     finished.replace(out)
     partial.unlink()
-    return ScoreResult(out, prompts, resumed, unscored, truncated, dropped)
 
 
 def _score_windows(
-    model: RewardModel, groups: tuple[PreferenceGroup, ...], config: ScoreConfig
+    model: RewardModel, groups: tuple[PreferenceGroup, ...], config: ScoreConfig, run: ScoringRun
 ) -> Iterator[list[dict[str, Any]]]:
     stream = iter(groups)
     limit = config.max_length or model.max_length
-    checked = False
     while window := list(islice(stream, _WINDOW)):
         tokenized = list(tokenize_each(window, model.tokenizer, max_length=limit, over_long=config.over_long))
         fits = [group for group in tokenized if isinstance(group, TokenizedGroup)]
-        if not checked:
-            checked = check_layout(model, fits[:_CHECKED]) is not None
-        rewards = score_groups(model, fits, tokens_per_pack=config.tokens_per_pack)
+        rewards = score_groups(model, fits, tokens_per_pack=config.tokens_per_pack, run=run)
         lines: list[dict[str, Any]] = []
         for group, result in zip(window, tokenized, strict=True):
             line: dict[str, Any] = {"id": group.id, "where": group.where}

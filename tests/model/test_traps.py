@@ -17,7 +17,7 @@ from palate.config import TrainConfig
 from palate.data.render import tokenize
 from palate.model import backbone as body
 from palate.model.reward_model import RewardModel
-from palate.packing.attention import dense_visibility
+from palate.packing.attention import visibility
 from palate.packing.collate import collate_padded, collate_tree
 from palate.records import Message, PreferenceGroup, TokenizedGroup
 from palate.testing.groups import full_ranking, token_group
@@ -96,7 +96,7 @@ def test_03_a_mask_is_a_float_or_none_at_all() -> None:
     batch = collate_tree(GROUPS)
     assert batch.layout is not None
     assert batch.attention_mask_BT is None
-    visible = dense_visibility(batch.layout)[None, None]
+    visible = visibility(batch.layout)[None, None]
     additive = torch.zeros(visible.shape).masked_fill(~visible, torch.finfo(torch.float32).min)
     torch.testing.assert_close(plain_forward(model, GROUPS, "eager", additive), alone(model), atol=1e-5, rtol=0)
     assert (plain_forward(model, GROUPS, "eager", visible) - alone(model)).abs().max() > 1e-2
@@ -249,7 +249,7 @@ def test_13_no_row_is_without_anything_to_see(kind: str) -> None:
     """A row that may see nothing has a softmax over nothing: NaN, which a gradient spreads everywhere."""
     layout = collate_tree(GROUPS).layout
     assert layout is not None
-    assert dense_visibility(layout).diagonal().all()
+    assert visibility(layout).diagonal().all()
     model = sharp_reward_model(kind)
     for side in ("right", "left"):
         for attention in ("sdpa", "eager"):

@@ -7,17 +7,21 @@ import torch
 from torch import Tensor, nn
 
 from palate.errors import ModelError
-from palate.packing.attention import dense_tree_attention, dense_visibility, no_mask, tree_attention
+from palate.packing.attention import dense_tree_attention, no_mask, tree_attention, visibility
 from palate.packing.batch import RewardBatch
 from palate.packing.collate import collate_tree
-from palate.testing.groups import token_group
+from palate.testing.groups import branching_group, token_group
 
 HEADS, KEY_HEADS, SIZE = 4, 2, 8
 PACKS = {
-    "pairs": (token_group(20, (7, 9)), token_group(3, (1, 1), seed=1)),
+    "pairs": (token_group(20, (7, 9)), token_group(3, (1, 1), seed=1), token_group(1, (1, 2), seed=2)),
     "mixed K": (token_group(20, (7, 9)), token_group(5, (12, 1, 4), seed=1), token_group(9, (2, 3, 4, 5, 6), seed=2)),
     "nothing shared": (token_group(0, (6, 11)), token_group(4, (2, 2), seed=1), token_group(0, (3, 1, 5), seed=2)),
     "common opening": (token_group(4, (9, 12, 10), opening=6),),
+    "branches": (
+        branching_group(6, [(5, (3, 1, 4)), (2, (2, 6)), (0, (3,))]),
+        branching_group(0, [(4, (1, 2))], seed=1),
+    ),
     "single responses": (token_group(6, (4,)), token_group(0, (1,), seed=1), token_group(2, (3,), seed=2)),
 }
 SETTINGS = {
@@ -109,7 +113,7 @@ def test_visibility_is_same_sequence_not_later_and_within_the_window(window: int
         for at, row in enumerate(rows):
             expected[row, rows[max(0, at + 1 - (window or at + 1)) : at + 1]] = True
     assert batch.layout is not None
-    assert torch.equal(dense_visibility(batch.layout, window), expected)
+    assert torch.equal(visibility(batch.layout, window), expected)
 
 
 @pytest.mark.parametrize("attention", [tree_attention, dense_tree_attention])

@@ -8,13 +8,14 @@ import torch
 from palate.packing.batch import RewardBatch, Segment
 from palate.packing.collate import collate_padded, collate_tree
 from palate.records import Comparison, TokenizedGroup
-from palate.testing.groups import full_ranking, token_group
+from palate.testing.groups import branching_group, full_ranking, token_group
 
 GROUPS = (
     token_group(20, (7, 9), seed=0),
     token_group(5, (12, 1, 4), seed=1),
     token_group(0, (6, 11), seed=2),
     token_group(13, (3, 9, 4, 14, 5), opening=2, seed=3),
+    branching_group(6, [(5, (3, 1, 4)), (2, (2, 6)), (0, (3,))], seed=4),
 )
 SEQUENCES = [sequence for group in GROUPS for sequence in group.sequences]
 
@@ -42,7 +43,7 @@ def test_the_layout_of_the_docstring() -> None:
     batch = collate_tree([group_of([5, 6, 7], [5, 6, 8, 9])])
     assert batch.input_ids_BT.tolist() == [[5, 6, 7, 8, 9]]
     assert batch.layout is not None
-    assert batch.layout.segments == (Segment(0, 3), Segment(3, 2, 0, 2))
+    assert batch.layout.segments == (Segment(0, 3, ((0, 3),)), Segment(3, 2, ((0, 2), (3, 2))))
     assert batch.layout.position_T.tolist() == [0, 1, 2, 2, 3]
     assert batch.layout.visible_until_T.tolist() == [5, 5, 3, 5, 5]
     assert batch.token_index_S.tolist() == [0, 1, 2, 0, 1, 3, 4]

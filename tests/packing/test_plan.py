@@ -1,13 +1,54 @@
+import time
+import tracemalloc
+from collections.abc import Sequence
 from itertools import combinations, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.packing.plan import pack, plan_steps
+from palate.data.read import read_preferences
+from palate.packing.plan import Packing, StepPlan, fill, pack, plan_steps
 
 TOKENS = st.lists(st.integers(1, 300), max_size=60)
+SIZES = st.lists(st.integers(0, 12), max_size=40)
+
+
+def steps_one_by_one(comparisons: Sequence[int], wanted: int, *, epochs: int, seed: int) -> list[StepPlan]:
+    """The slow oracle: group after group, as long as the sum comes no further from what is wanted."""
+    steps: list[StepPlan] = []
+    for epoch in range(epochs):
+        order = np.random.default_rng((seed, epoch)).permutation(np.flatnonzero(np.array(comparisons, dtype=int)))
+        current: list[int] = []
+        count = 0
+        for group in order.tolist():
+            size = comparisons[group]
+            if current and abs(count + size - wanted) > abs(count - wanted):
+                steps.append(StepPlan(epoch, tuple(current)))
+                current, count = [], 0
+            current.append(group)
+            count += size
+        if current:
+            steps.append(StepPlan(epoch, tuple(current)))
+    return steps
+
+
+@settings(max_examples=200, deadline=None)
+@given(comparisons=SIZES, wanted=st.integers(1, 20), epochs=st.integers(1, 3), seed=st.integers(0, 9))
+def test_steps_are_those_that_are_cut_one_group_after_the_other(
+    comparisons: list[int], wanted: int, epochs: int, seed: int
+) -> None:
+    plan = plan_steps(comparisons, wanted, epochs=epochs, seed=seed)
+    expected = steps_one_by_one(comparisons, wanted, epochs=epochs, seed=seed)
+    assert list(plan) == expected
+    assert [plan[at] for at in reversed(range(len(plan)))] == expected[::-1]
+    assert plan[1:-1] == tuple(expected[1:-1])
+    if plan:
+        assert plan[-1] == expected[-1]
+    with pytest.raises(IndexError):
+        plan[len(expected)]
 
 
 @settings(max_examples=100, deadline=None)
@@ -64,15 +105,15 @@ def test_each_epoch_takes_every_group_with_comparisons_once_in_an_order_of_its_o
 
 def test_the_plan_depends_on_its_arguments_alone() -> None:
     np.random.seed(1)
-    first = plan_steps([1] * 50, 8, epochs=2, seed=3)
+    first = list(plan_steps([1] * 50, 8, epochs=2, seed=3))
     np.random.seed(2)
-    assert plan_steps([1] * 50, 8, epochs=2, seed=3) == first
-    assert plan_steps([1] * 50, 8, epochs=2, seed=4) != first
+    assert list(plan_steps([1] * 50, 8, epochs=2, seed=3)) == first
+    assert list(plan_steps([1] * 50, 8, epochs=2, seed=4)) != first
 
 
 def test_a_resumed_run_sees_the_same_later_steps() -> None:
     whole = plan_steps([1, 3, 6, 1, 1] * 10, 8, epochs=4, seed=3)
-    assert plan_steps([1, 3, 6, 1, 1] * 10, 8, epochs=4, seed=3, max_steps=7) == whole[:7]
+    assert plan_steps([1, 3, 6, 1, 1] * 10, 8, epochs=4, seed=3, max_steps=7)[:] == whole[:7]
 
 
 @settings(max_examples=100, deadline=None)
@@ -89,9 +130,141 @@ def test_a_step_is_as_near_to_the_wanted_comparisons_as_whole_groups_allow(compa
 
 @pytest.mark.parametrize("comparisons", [[], [0, 0]])
 def test_without_comparisons_there_are_no_steps(comparisons: list[int]) -> None:
-    assert plan_steps(comparisons, 4, epochs=2, seed=0) == ()
+    assert list(plan_steps(comparisons, 4, epochs=2, seed=0)) == []
 
 
 def test_plain_pairs_fill_every_step_but_the_last_exactly() -> None:
     sizes = [len(step.groups) for step in plan_steps([1] * 70, 32, epochs=1, seed=0)]
     assert sizes == [32, 32, 6]
+
+
+GROUPS = st.lists(st.tuples(st.integers(1, 300), st.integers(0, 6)), max_size=60)
+RANKS = st.integers(1, 4)
+
+
+@settings(max_examples=200, deadline=None)
+@given(groups=GROUPS, window=st.integers(1, 70), num_ranks=RANKS, wanted=st.integers(1, 30), seed=st.integers(0, 9))
+def test_packs_planned_ahead_lose_no_group_and_serve_all_ranks_alike(
+    groups: list[tuple[int, int]], window: int, num_ranks: int, wanted: int, seed: int
+) -> None:
+    tokens, comparisons = np.array(groups, dtype=np.int64).reshape(-1, 2).T
+    packing = Packing(tokens, 300, window, num_ranks)
+    plan = plan_steps(comparisons, wanted, epochs=2, seed=seed, packing=packing)
+    for epoch in range(2):
+        steps = [step for step in plan if step.epoch == epoch]
+        taken = sorted(group for step in steps for group in step.groups)
+        assert taken == np.flatnonzero(comparisons).tolist()
+        for step in steps:
+            assert sorted(at for items in step.packs for at in items) == list(range(len(step.groups)))
+            assert len(step.packs) % num_ranks == 0
+            loads = [sum(int(tokens[step.groups[at]]) for at in items) for items in step.packs]
+            assert max(loads) <= 300
+            assert loads == sorted(loads, reverse=True)  # so that those of a round are the most alike
+        assert all(items for step in steps[:-1] for items in step.packs)
+
+
+@settings(max_examples=100, deadline=None)
+@given(groups=GROUPS, num_ranks=RANKS, wanted=st.integers(1, 30))
+def test_a_step_of_whole_packs_is_as_near_to_the_wanted_comparisons_as_rounds_of_them_allow(
+    groups: list[tuple[int, int]], num_ranks: int, wanted: int
+) -> None:
+    tokens, comparisons = np.array(groups, dtype=np.int64).reshape(-1, 2).T
+    plan = plan_steps(comparisons, wanted, epochs=1, seed=0, packing=Packing(tokens, 300, 20, num_ranks))
+    small = plan_steps(comparisons, 1, epochs=1, seed=0, packing=Packing(tokens, 300, 20, num_ranks))
+    rounds = [sum(int(comparisons[group]) for group in step.groups) for step in small]  # each step is one round
+    for step in plan:
+        taken = len(step.packs) // num_ranks
+        mine, rounds = rounds[:taken], rounds[taken:]
+        assert sum(mine) == sum(int(comparisons[group]) for group in step.groups)
+        if rounds:
+            assert abs(sum(mine) - wanted) <= abs(sum(mine) + rounds[0] - wanted)
+        if taken > 1:
+            assert abs(sum(mine) - wanted) <= abs(sum(mine[:-1]) - wanted)
+    assert not rounds
+
+
+def lengths(number: int) -> np.ndarray:
+    """Token counts spread like those of chat data."""
+    return np.random.default_rng(0).lognormal(5.5, 0.6, number).astype(np.int64).clip(20, 2000)
+
+
+@pytest.mark.parametrize("num_ranks", [1, 8])
+def test_packs_planned_ahead_are_nearly_full_and_ranks_work_alike(num_ranks: int) -> None:
+    tokens = lengths(20_000)
+    ones = np.ones(len(tokens), dtype=np.int64)
+    plan = plan_steps(ones, 256, epochs=1, seed=0, packing=Packing(tokens, 4096, 1024, num_ranks))
+    within = plan_steps(ones, 32, epochs=1, seed=0)
+    assert fill(plan, tokens, 4096, num_ranks=num_ranks) > 0.95 > 0.9 > fill(within, tokens, 4096)
+    work, waited = np.zeros(num_ranks), []
+    for step in plan[:-1]:
+        loads = np.array([tokens[[step.groups[at] for at in items]].sum() for items in step.packs])
+        ranks = loads.reshape(-1, num_ranks).sum(axis=0)
+        work += ranks
+        waited.append(ranks.max() / ranks.mean() - 1)
+    assert work.max() / work.min() < 1.05
+    assert np.mean(waited) < 0.03
+    assert np.mean([len(step.groups) for step in plan[:-1]]) == pytest.approx(256, rel=0.1)
+
+
+def test_packs_planned_ahead_depend_on_seed_and_epoch_alone() -> None:
+    tokens = lengths(500)
+    ones = np.ones(len(tokens), dtype=np.int64)
+    packing = Packing(tokens, 2048, 128, 2)
+    plan = plan_steps(ones, 32, epochs=3, seed=1, packing=packing)
+    again = plan_steps(ones, 32, epochs=3, seed=1, packing=packing, max_steps=len(plan) - 2)
+    assert again[:] == plan[:-2]
+    assert again[-1] == plan[len(again) - 1]
+    assert plan_steps(ones, 32, epochs=3, seed=2, packing=packing)[0] != plan[0]
+    first = next(at for at, step in enumerate(plan) if step.epoch == 1)
+    assert plan[first].groups != plan[0].groups
+
+
+def test_packs_come_in_drawn_order_and_not_the_fullest_first() -> None:
+    tokens = lengths(500)
+    one_each = plan_steps(np.ones(500), 1, epochs=1, seed=0, packing=Packing(tokens, 2048, 500))
+    loads = [tokens[list(step.groups)].sum() for step in one_each]
+    rank = np.argsort(np.argsort(loads))
+    assert abs(np.corrcoef(rank, np.arange(len(loads)))[0, 1]) < 0.3
+
+
+def test_an_incomplete_last_round_is_completed_by_halving_and_only_at_last_by_an_empty_pack() -> None:
+    tokens = np.array([60, 30, 30])
+    whole = plan_steps([1, 1, 1], 9, epochs=1, seed=0, packing=Packing(tokens, 60, 3, 2))
+    assert [sorted(len(items) for items in step.packs) for step in whole] == [[1, 2]]
+    halved = plan_steps([1, 1, 1], 9, epochs=1, seed=0, packing=Packing(tokens, 60, 3, 3))
+    assert [[len(items) for items in step.packs] for step in halved] == [[1, 1, 1]]
+    lacking = plan_steps([1, 1, 1], 9, epochs=1, seed=0, packing=Packing(tokens, 60, 3, 5))
+    assert [[len(items) for items in step.packs] for step in lacking] == [[1, 1, 1, 0, 0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_million_groups_are_planned_in_seconds_and_in_flat_memory(ahead: bool) -> None:
+    tokens = lengths(1_000_000)
+    ones = np.ones(len(tokens), dtype=np.int64)
+    packing = Packing(tokens, 4096, 1024, 8) if ahead else None
+    started = time.process_time()
+    plan = plan_steps(ones, 256, epochs=3, seed=0, packing=packing)
+    assert sum(len(step.groups) for step in plan) == 3_000_000
+    assert time.process_time() - started < 60
+    few = slice(0, 100_000)
+    small = Packing(tokens[few], 4096, 1024, 8) if ahead else None
+    peaks = {}
+    for epochs in (1, 4):
+        tracemalloc.start()
+        plan = plan_steps(ones[few], 256, epochs=epochs, seed=0, packing=small)
+        assert sum(1 for _ in plan) == len(plan)
+        peaks[epochs] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[4] < 12 * 8 * 100_000  # a dozen arrays
+    assert peaks[4] < 1.5 * peaks[1] + 1e6
+
+
+def test_on_harmless_base_packs_planned_ahead_are_more_than_95_percent_full(real_data: Path) -> None:
+    groups = read_preferences(str(real_data / "hh_rlhf/harmless-base/test.jsonl.gz")).groups
+    turns = [(*group.prompt, *group.responses[0], *group.responses[1]) for group in groups]
+    tokens = np.array([sum(len(turn.content) for turn in own) // 4 for own in turns])  # about four characters a token
+    ones = np.ones(len(tokens), dtype=np.int64)
+    packing = Packing(tokens, 4096, 1024)
+    assert fill(plan_steps(ones, 32, epochs=1, seed=0, packing=packing), tokens, 4096) > 0.95
+    assert fill(plan_steps(ones, 32, epochs=1, seed=0), tokens, 4096) < 0.9

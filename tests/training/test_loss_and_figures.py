@@ -120,7 +120,8 @@ def test_equal_rewards_count_half_and_tied_labels_not_at_all() -> None:
     labels = (Comparison(0, 1), Comparison(2, 0), Comparison(3, 0), Comparison(1, 3, probability=0.5))
     batch = collate_tree([replace(group, comparisons=labels)])
     rewards = torch.tensor([1.0, 1.0, 2.0, 0.5])
-    _, correct, judged, margin, pairs, ties = pack_loss(rewards, batch, TrainConfig(model="", data="", out="")).sums
+    sums = pack_loss(rewards, batch, TrainConfig(model="", data="", out="")).sums
+    _, correct, judged, margin, pairs, ties = sums[:6]
     assert (float(correct), float(judged), float(pairs), float(ties)) == (1.5, 3, 4, 1)
     assert float(margin) == pytest.approx(0 + 1 - 0.5)
 

@@ -30,10 +30,11 @@ def run_two(config: TrainConfig, folder: Path, *flags: str) -> subprocess.Comple
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False, env=environment)
 
 
-def test_two_processes_end_where_one_ends_and_can_be_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("control", ["none", "covariate", "decorrelation"])
+def test_two_processes_end_where_one_ends_and_can_be_resumed(control: str, tmp_path: Path) -> None:
     groups = (*random_groups(14), *random_groups(6, responses=4, seed=1))
     ours = {"eval_fraction": 0.2, "eval_every": 3, "save_every": 2, "tokens_per_pack": 600, "lr": 1e-3}
-    config = tiny_run(tmp_path, groups, **ours, out=str(tmp_path / "two"))
+    config = tiny_run(tmp_path, groups, **ours, length_control=control, out=str(tmp_path / "two"))
     alone = train(config, out=str(tmp_path / "one"))
 
     finished = run_two(config, tmp_path)
@@ -56,6 +57,7 @@ def test_two_processes_end_where_one_ends_and_can_be_resumed(tmp_path: Path) -> 
         assert summary["eval"]["margin"] == pytest.approx(alone.summary["eval"]["margin"], abs=1e-5)
         assert summary["eval"]["accuracy"] == alone.summary["eval"]["accuracy"]
         assert summary["pairs"] == alone.summary["pairs"]
+        assert summary["length_effect"] == pytest.approx(alone.summary["length_effect"], abs=1e-4)
 
     assert_same()
     (tmp_path / "two" / "summary.json").unlink()  # as if it had been killed before the end

@@ -68,6 +68,7 @@ def run_score(config: ScoreConfig) -> int:
         )
     resumed = f", {result.resumed} of them by an earlier run" if result.resumed else ""
     say(f"{result.prompts} prompts scored in {result.out}{resumed}")
+    say(f"{result.run.computed_tokens:,} tokens computed for {result.run.unshared_tokens:,} in sequences scored apart")
     for reason, count in result.unscored.items():
         say(f"warning: rewards null: {count} ({reason})")
     if result.truncated:

@@ -28,8 +28,8 @@ class EvalConfig:
     """Longer ones: leave the group out, counted; cut the prompt from the left; or stop."""
     tokens_per_pack: int = 4096
     """Token budget of one forward pass."""
-    dtype: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Precision of the body's arithmetic."""
+    dtype: Literal["auto", "fp32", "bf16", "int8"] = "fp32"
+    """Precision of the body's arithmetic; int8 is for CPUs, and what it changes is measured on the first prompts."""
     layout: Literal["auto", "tree", "padded"] = "auto"
     """As in training."""
 
@@ -56,8 +56,8 @@ class ScoreConfig:
     """Longer ones: a line with rewards null and the reason; cut the prompt from the left, marked; or stop."""
     tokens_per_pack: int = 4096
     """Token budget of one forward pass."""
-    dtype: Literal["auto", "fp32", "bf16"] = "fp32"
-    """Precision of the body's arithmetic."""
+    dtype: Literal["auto", "fp32", "bf16", "int8"] = "fp32"
+    """Precision of the body's arithmetic; int8 is for CPUs, and what it changes is measured on the first prompts."""
     layout: Literal["auto", "tree", "padded"] = "auto"
     """As in training."""
     overwrite: bool = False

@@ -37,7 +37,7 @@ FALLBACK_TEMPLATE = (
 
 _OTHER = "\0"  # a response that begins like no other
 
-_CHUNK = 256  # groups rendered and tokenized in one call: enough for the tokenizer's threads, small in memory
+CHUNK = 256  # groups rendered and tokenized in one call: enough for the tokenizer's threads, small in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def tokenize_each(
         raise ModelError("this tokenizer gives no character offsets; palate needs a fast tokenizer (tokenizer.json)")
     bos = getattr(tokenizer, "bos_token_id", None)
     stream = iter(groups)
-    while chunk := list(islice(stream, _CHUNK)):
+    while chunk := list(islice(stream, CHUNK)):
         rendered = [render(tokenizer, g.prompt, r, g.where) for g in chunk for r in g.responses]
         encoded = tokenizer(
             [r.text for r in rendered], add_special_tokens=False, return_offsets_mapping=True, verbose=False

@@ -3,6 +3,9 @@
 import hashlib
 from collections.abc import Iterable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from palate.errors import ConfigError
 from palate.records import PreferenceGroup
 
@@ -10,29 +13,44 @@ Groups = tuple[PreferenceGroup, ...]
 
 
 def split_by_prompt(groups: Iterable[PreferenceGroup], fraction: float, *, seed: int = 0) -> tuple[Groups, Groups]:
-    """Training and held-out groups; the side depends on the prompt and the seed alone.
+    """Training and held-out groups; see `held_out`."""
+    everything = tuple(groups)
+    prompts = np.array([int(group.prompt_hash, 16) for group in everything], dtype=np.uint64)
+    out = held_out(prompts, fraction, seed=seed)
+    training = tuple(group for group, held in zip(everything, out, strict=True) if not held)
+    return training, tuple(group for group, held in zip(everything, out, strict=True) if held)
+
+
+def held_out(prompts: NDArray[np.uint64], fraction: float, *, seed: int = 0) -> NDArray[np.bool_]:
+    """Which groups are held out, by the hashes of their prompts; the side depends on the prompt and the seed alone.
 
     A prompt therefore never changes side when data is added, and all groups of a prompt stay together. Both
     sides get at least one prompt.
+
+    Args:
+        prompts: `prompt_hash` of each group as a number.
+        fraction: share of the prompts to hold out.
+        seed: of the draw.
 
     Raises:
         ConfigError: the fraction is outside (0, 1), or there is only one prompt.
     """
     if not 0 < fraction < 1:
         raise ConfigError(f"eval-fraction is {fraction}; it must lie between 0 and 1, both excluded")
-    everything = tuple(groups)
-    draws = {prompt: _uniform(prompt, seed) for prompt in (group.prompt_hash for group in everything)}
-    if len(draws) < 2:
+    distinct, which = np.unique(prompts, return_inverse=True)
+    if len(distinct) < 2:
         raise ConfigError(
-            f"cannot hold out data: all {len(everything)} groups have the same prompt; give --eval-data, "
+            f"cannot hold out data: all {len(prompts)} groups have the same prompt; give --eval-data, "
             "or --eval-fraction 0 to train without held-out data"
         )
-    held_out = {prompt for prompt, draw in draws.items() if draw < fraction} or {min(draws, key=draws.__getitem__)}
-    if len(held_out) == len(draws):
-        held_out.remove(max(draws, key=draws.__getitem__))
-    training = tuple(group for group in everything if group.prompt_hash not in held_out)
-    evaluation = tuple(group for group in everything if group.prompt_hash in held_out)
-    return training, evaluation
+    draws = np.array([_uniform(f"{prompt:016x}", seed) for prompt in distinct])
+    out = draws < fraction
+    if not out.any():
+        out[draws.argmin()] = True
+    if out.all():
+        out[draws.argmax()] = False
+    held: NDArray[np.bool_] = out[which]
+    return held
 
 
 def _uniform(prompt: str, seed: int) -> float:

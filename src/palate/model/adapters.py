@@ -13,6 +13,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from palate.errors import ConfigError
+from palate.model.backbone import decoder_layers
 
 
 def add_lora(backbone: nn.Module, *, rank: int, alpha: float, dropout: float, targets: str) -> Any:
@@ -39,12 +40,12 @@ def freeze_lowest(backbone: nn.Module, num_layers: int) -> int:
     Raises:
         ConfigError: the body has no list of layers, or fewer than asked.
     """
-    total = int(backbone.config.num_hidden_layers)  # type: ignore[union-attr, arg-type]
-    layers = [m for m in backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == total]
-    if not layers or num_layers > total:
-        raise ConfigError(f"freeze-layers is {num_layers}, but the body has {total if layers else 'no list of'} layers")
+    layers = decoder_layers(backbone)
+    if layers is None or num_layers > len(layers):
+        has = "no list of" if layers is None else len(layers)
+        raise ConfigError(f"freeze-layers is {num_layers}, but the body has {has} layers")
     frozen = 0
-    for module in (backbone.get_input_embeddings(), *layers[0][:num_layers]):  # type: ignore[operator]
+    for module in (backbone.get_input_embeddings(), *layers[:num_layers]):  # type: ignore[operator]
         for parameter in module.parameters():
             parameter.requires_grad_(False)
             frozen += parameter.numel()

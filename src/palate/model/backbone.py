@@ -197,6 +197,13 @@ def sharing_obstacle(backbone: nn.Module) -> str | None:
     return None
 
 
+def decoder_layers(backbone: nn.Module) -> nn.ModuleList | None:
+    """The body's list of layers, lowest first; None where it keeps them in some other way."""
+    total = getattr(getattr(backbone, "config", None), "num_hidden_layers", None)
+    lists = [m for m in backbone.modules() if isinstance(m, nn.ModuleList) and len(m) == total]
+    return lists[0] if lists else None
+
+
 def hidden_states(backbone: nn.Module, batch: RewardBatch, *, attention: str) -> Tensor:
     """Run the body once: last hidden states [B, T, D] under the named attention implementation.
 

@@ -12,7 +12,7 @@ from palate.model.contract import FILE_NAME
 from palate.model.head import HeadInit, RewardHead
 from palate.model.reward_model import RewardModel
 
-DtypeName = Literal["auto", "fp32", "bf16"]
+DtypeName = Literal["auto", "fp32", "bf16", "int8"]
 LayoutName = Literal["auto", "tree", "padded"]
 
 
@@ -20,15 +20,17 @@ def resolve_dtype(name: DtypeName, device: torch.device) -> torch.dtype:
     """The precision of the body's arithmetic that `name` stands for on a device.
 
     `auto` takes bf16 only where the hardware multiplies it natively: elsewhere it is many times slower than
-    float32.
+    float32. `int8` is float32 around layers that `palate.scoring.compare_int8` puts in.
 
     Raises:
-        ConfigError: bf16 is asked for where the hardware has none.
+        ConfigError: bf16 is asked for where the hardware has none, or int8 on another device than a CPU.
     """
+    if name == "int8" and device.type != "cpu":
+        raise ConfigError(f"int8 is for CPUs; on this {device.type} use --dtype bf16")
     native = _has_bf16(device)
     if name == "bf16" and not native:
         raise ConfigError(f"this {device.type} does not multiply bf16 natively and would crawl; use --dtype fp32")
-    return torch.bfloat16 if native and name != "fp32" else torch.float32
+    return torch.bfloat16 if native and name in ("auto", "bf16") else torch.float32
 
 
 def _has_bf16(device: torch.device) -> bool:

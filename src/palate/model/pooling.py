@@ -23,13 +23,24 @@ class Pooling(nn.Module, ABC):
     def forward(self, hidden_BTD: Tensor, batch: RewardBatch) -> Tensor:
         """Pool one vector a sequence, in the hidden states' dtype or float32."""
 
+    def rows(self, batch: RewardBatch) -> Tensor | None:
+        """Indices into the flattened rows of all that `forward` reads; None for every row, the safe answer.
+
+        What is not read is not computed in the last layer, and holds anything.
+        """
+        return None
+
 
 class LastToken(Pooling):
     """The last real token: in a causal body, the only one that has seen everything."""
 
     def forward(self, hidden_BTD: Tensor, batch: RewardBatch) -> Tensor:
         """[N, D], a gather."""
-        return hidden_BTD.flatten(0, 1)[batch.last_index_N]
+        return hidden_BTD.flatten(0, 1)[self.rows(batch)]
+
+    def rows(self, batch: RewardBatch) -> Tensor:
+        """[N]."""
+        return batch.last_index_N
 
 
 class FirstToken(Pooling):
@@ -37,7 +48,11 @@ class FirstToken(Pooling):
 
     def forward(self, hidden_BTD: Tensor, batch: RewardBatch) -> Tensor:
         """[N, D], a gather."""
-        return hidden_BTD.flatten(0, 1)[batch.token_index_S[batch.sequence_bounds_N1[:-1]]]
+        return hidden_BTD.flatten(0, 1)[self.rows(batch)]
+
+    def rows(self, batch: RewardBatch) -> Tensor:
+        """[N]."""
+        return batch.token_index_S[batch.sequence_bounds_N1[:-1]]
 
 
 class MeanTokens(Pooling):
@@ -55,6 +70,10 @@ class MeanTokens(Pooling):
         count_N = torch.bincount(sequence_S, minlength=batch.num_sequences)
         mean_ND: Tensor = total_ND / count_N[:, None]
         return mean_ND
+
+    def rows(self, batch: RewardBatch) -> Tensor:
+        """The tokens that are averaged."""
+        return _tokens(batch, response_only=self.response_only)[0]
 
 
 class ResponseAttention(Pooling):
@@ -78,6 +97,10 @@ class ResponseAttention(Pooling):
         weighted_SD = tokens_SD * (weight_S / total_N[sequence_S])[:, None]
         pooled_ND: Tensor = weighted_SD.new_zeros(batch.num_sequences, tokens_SD.shape[1])
         return pooled_ND.index_add_(0, sequence_S, weighted_SD)
+
+    def rows(self, batch: RewardBatch) -> Tensor:
+        """The responses' tokens."""
+        return _tokens(batch, response_only=True)[0]
 
 
 def make_pooling(name: PoolingName, hidden_size: int) -> Pooling:

@@ -24,14 +24,14 @@ from palate.config import PoolingName
 from palate.data.render import render, tokenize
 from palate.errors import DataError, PalateWarning
 from palate.model import backbone as body
-from palate.model import checkpoint
+from palate.model import checkpoint, last_layer
 from palate.model.adapters import merged_state
 from palate.model.contract import Contract, head_hash, package_versions, template_hash, tokenizer_hash
 from palate.model.head import RewardHead
 from palate.model.pooling import make_pooling
 from palate.packing.attention import TREE, TREE_DENSE
 from palate.packing.batch import RewardBatch
-from palate.packing.collate import collate_padded, collate_tree
+from palate.packing.collate import collate_padded, collate_tree, read_only
 from palate.records import Message, PreferenceGroup, TokenizedGroup
 
 Layout = Literal["tree", "padded"]
@@ -72,6 +72,7 @@ class RewardModel(nn.Module):
         self.pooling_name: PoolingName = pooling
         self.sharing_obstacle = body.sharing_obstacle(backbone)
         self.layout: Layout = layout or ("padded" if self.sharing_obstacle else "tree")
+        self._last_layer = self._read_last_layer_in_part()
         attention = str(backbone.config._attn_implementation)  # type: ignore[union-attr]
         # A configuration object shared with another reward model may have been switched by it already.
         self.own_attention = "sdpa" if attention in (TREE, TREE_DENSE) else attention
@@ -80,6 +81,14 @@ class RewardModel(nn.Module):
         self.max_length = max_length
         self.adapter: Any = None
         self.remarks: tuple[str, ...] = ()
+
+    def _read_last_layer_in_part(self) -> int | None:
+        """Index of the last layer, now computed only where a batch says that it is read; None where it cannot be."""
+        layers = body.decoder_layers(self.backbone)
+        if layers is None or self.sharing_obstacle:
+            return None
+        last_layer.install(layers[-1])
+        return len(layers) - 1
 
     @property
     def device(self) -> torch.device:
@@ -100,11 +109,15 @@ class RewardModel(nn.Module):
         pooled: Tensor = self.pooling(hidden_BTD, batch)
         return pooled
 
-    def collate(self, groups: Sequence[TokenizedGroup]) -> RewardBatch:
-        """A batch of whole groups in this model's layout, on its device."""
-        if self.layout == "tree":
-            return collate_tree(groups).to(self.device)
-        return collate_padded(groups, pad_token_id=self.tokenizer.pad_token_id).to(self.device)
+    def collate(self, groups: Sequence[TokenizedGroup], *, layout: Layout | None = None) -> RewardBatch:
+        """A batch of whole groups on this model's device, in its own layout unless another is named."""
+        if (layout or self.layout) == "padded":
+            return collate_padded(groups, pad_token_id=self.tokenizer.pad_token_id).to(self.device)
+        batch = collate_tree(groups)
+        row_R = self.pooling.rows(batch)
+        if self._last_layer is not None and row_R is not None:
+            batch = read_only(batch, row_R, layer=self._last_layer)
+        return batch.to(self.device)
 
     def cost(self, group: TokenizedGroup) -> int:
         """Tokens that this model computes for a group."""

@@ -8,13 +8,17 @@ is zero and would agree with anything.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
 
 from palate.errors import ModelError, NonFiniteError
 from palate.model.reward_model import RewardModel
-from palate.packing.collate import collate_padded, collate_tree
+from palate.packing.attention import path_of_body
+from palate.packing.attention.proof import TOLERANCE, path_error
+from palate.packing.attention.scores import Scores
+from palate.packing.batch import TreeLayout
 from palate.records import TokenizedGroup
 
 _MAX_TOKENS = 2048  # unshared tokens looked at: enough for several groups, cheap beside one training step
@@ -37,10 +41,11 @@ def check_layout(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfCh
 
 @torch.no_grad()
 def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfCheck:
-    """Compare shared with unshared pooled vectors, in the weights' own precision.
+    """Compare shared with unshared pooled vectors, in the weights' own precision; then the run's own attention path.
 
     Raises:
-        ModelError: they differ, or some layer never called the attention function.
+        ModelError: they differ, some layer never called the attention function, or the attention path that the run's
+            precision takes on this device is wrong.
         NonFiniteError: no row has finite states.
     """
     chosen = _select(groups)
@@ -48,10 +53,9 @@ def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfC
     model.eval()
     model.compute_dtype = torch.float32  # autocast off: rounding would hide an error of the size looked for
     try:
-        tree = collate_tree(chosen).to(model.device)
+        tree = model.collate(chosen, layout="tree")
         shared_ND = model.pool(tree).float()
-        padded = collate_padded(chosen, pad_token_id=model.tokenizer.pad_token_id).to(model.device)
-        unshared_ND = model.pool(padded).float()
+        unshared_ND = model.pool(model.collate(chosen, layout="padded")).float()
     finally:
         model.compute_dtype = precision
         model.train(training)
@@ -73,7 +77,30 @@ def check_sharing(model: RewardModel, groups: Sequence[TokenizedGroup]) -> SelfC
         num_layers=len(tree.layout.layers_seen),
     )
     _judge(result, model.backbone)
+    _check_path(model, tree.layout)
     return result
+
+
+def _check_path(model: RewardModel, layout: TreeLayout) -> None:
+    """In mixed precision layers may take another path than in float32, see `palate.packing.attention.choice`."""
+    config: Any = model.backbone.config
+    weights = next(model.backbone.parameters()).dtype
+    dtype = weights if model.compute_dtype is torch.float32 else model.compute_dtype
+    path = path_of_body(config, model.device, dtype)
+    if path.name == "segments":
+        return
+    heads = config.num_attention_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    softcap = getattr(config, "attn_logit_softcapping", None)
+    for window in {None, getattr(config, "sliding_window", None)}:
+        want = Scores(size**-0.5, window, softcap)
+        share = heads // (getattr(config, "num_key_value_heads", None) or heads)
+        error = path_error(layout, dtype, want, head_size=size, share=share)
+        if not error <= TOLERANCE:
+            raise ModelError(
+                f"the attention path {path} gives wrong numbers on this machine, off by {error:.2g} of their size "
+                f"(window: {window}). Run with --dtype fp32 or --layout padded, and please report the GPU and versions."
+            )
 
 
 def _select(groups: Sequence[TokenizedGroup]) -> list[TokenizedGroup]:

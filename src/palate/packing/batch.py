@@ -5,41 +5,90 @@ Shape legend, used by every tensor name in palate:
     N sequences           C comparisons         S all tokens of all sequences, end to end
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+Run = tuple[int, int]
+"""Consecutive rows: start and length."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Consecutive query rows that attend causally to themselves and fully to one earlier run of rows, the prefix."""
+    """Consecutive query rows, and the runs of rows that hold their keys.
+
+    The runs are one sequence from its first token to the segment's last row; the queries are its last rows.
+    Query i of the segment sees all but the last `length - 1 - i` keys: causal, aligned at the lower right.
+
+    Attributes:
+        start, length: the query rows.
+        keys: runs in the order of positions; the last ends where the queries end.
+    """
 
     start: int
     length: int
-    prefix_start: int = 0
-    prefix_length: int = 0
+    keys: tuple[Run, ...]
+
+    @property
+    def num_keys(self) -> int:
+        """Rows that the last query sees."""
+        return sum(length for _, length in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is read of the last layer: queries, output projection and MLP are needed at these rows alone.
+
+    Attributes:
+        layer: index of the layer.
+        row_R: int64 [R], rising: the rows that are read.
+        segments: as in `TreeLayout`, covering at least those rows.
+    """
+
+    layer: int
+    row_R: Tensor
+    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class TreeLayout:
     """Who may see whom in a packed row [P | R1 | R2 | ...][P' | R1' | ...].
 
-    `segments` drives the fast path; `visible_until_T` is the same fact as one integer a column: row q sees
-    column k when k <= q < visible_until_T[k], which covers packing, K responses and shared prompts alike.
+    `segments` drives the fast paths; `visible_until_T` is the same fact as one integer a column: row q sees
+    column k when k <= q < visible_until_T[k], which covers packing, K responses, shared prompts and shared openings.
 
     Attributes:
         segments: in row order, covering every row once; the first of a group holds P and R1 together.
         visible_until_T: int64 [T].
         position_T: int64 [T]; positions of each response continue from the end of its prompt.
+        reading: set where the last layer is computed only at the rows that are read.
         layers_seen: filled by the attention function with the layers that called it, for the self-check.
+        cache: what the attention paths derive from the layout once for all layers, such as masks and index tensors.
     """
 
     segments: tuple[Segment, ...]
     visible_until_T: Tensor
     position_T: Tensor
+    reading: Reading | None = None
     layers_seen: set[int] = field(default_factory=set, compare=False)
+    cache: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def segments_of(self, layer: int) -> tuple[Segment, ...]:
+        """The segments that a layer computes."""
+        return self.reading.segments if self.reading is not None and layer == self.reading.layer else self.segments
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same layout with every tensor on `device`."""
+        reading = self.reading
+        return replace(
+            self,
+            visible_until_T=self.visible_until_T.to(device),
+            position_T=self.position_T.to(device),
+            reading=reading and replace(reading, row_R=reading.row_R.to(device)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +148,7 @@ class RewardBatch:
     def to(self, device: torch.device | str) -> Self:
         """The same batch with every tensor on `device`."""
         moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if _is_tensor(self, f.name)}
-        layout = self.layout
-        if layout is not None:
-            layout = replace(
-                layout,
-                visible_until_T=layout.visible_until_T.to(device),
-                position_T=layout.position_T.to(device),
-            )
+        layout = self.layout and self.layout.to(device)
         return replace(self, layout=layout, **moved)
 
 

@@ -1,18 +1,20 @@
 """Token ids of whole groups into a batch: the tree layout, and the padded layout that is its oracle.
 
-`collate_tree` lays a group out as [P | R1 | ... | RK], P being the longest common token prefix of its sequences,
-and concatenates groups into one row: every token once, no padding. `collate_padded` gives each sequence a row of
-its own, padded on the right: the fallback for bodies that cannot share, and what the tree is checked against.
+`collate_tree` lays a group out as [P | R1 | ... | RK], P being the longest common token prefix of its sequences;
+responses that share an opening besides share that too. Groups follow each other in one row: every token once, no
+padding. `collate_padded` gives each sequence a row of its own, padded on the right: the fallback for bodies that
+cannot share, and what the tree is checked against.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from palate.packing.batch import GroupRows, RewardBatch, Segment, TreeLayout
+from palate.packing.batch import GroupRows, Reading, RewardBatch, Run, Segment, TreeLayout
 from palate.records import TokenizedGroup
 
 Ints = NDArray[np.int64]
@@ -23,7 +25,7 @@ def collate_tree(groups: Sequence[TokenizedGroup]) -> RewardBatch:
 
     Two responses [5 6 | 7] and [5 6 | 8 9] of one group become
 
-        input_ids   5 6 7 8 9        segments   rows 0-2, then rows 3-4 with prefix rows 0-1
+        input_ids   5 6 7 8 9        segments   rows 0-2, then rows 3-4 with keys 0-1 and 3-4
         positions   0 1 2 2 3        sequences  (0 1 2), (0 1 3 4)
     """
     tokens: list[Ints] = []
@@ -33,24 +35,70 @@ def collate_tree(groups: Sequence[TokenizedGroup]) -> RewardBatch:
     segments: list[Segment] = []
     cursor = 0
     for group in groups:
-        shared, total = group.shared, group.computed_tokens
-        prefix = np.arange(cursor, cursor + shared, dtype=np.int64)
-        tokens.append(group.sequences[0][:shared])
-        positions.append(np.arange(shared, dtype=np.int64))
-        visible.append(np.full(shared, cursor + total, dtype=np.int64))
-        at = cursor + shared
-        for k, sequence in enumerate(group.sequences):
-            own = len(sequence) - shared
+        rows = _lay_out(group, cursor)
+        for number, shared in zip(group.tree.order, group.tree.shared, strict=True):
+            sequence = group.sequences[number]
             tokens.append(sequence[shared:])
-            positions.append(np.arange(shared, shared + own, dtype=np.int64))
-            visible.append(np.full(own, at + own, dtype=np.int64))
-            index += [prefix, np.arange(at, at + own, dtype=np.int64)]
-            segments.append(Segment(cursor, shared + own) if k == 0 else Segment(at, own, cursor, shared))
-            at += own
-        cursor += total
+            positions.append(np.arange(shared, len(sequence), dtype=np.int64))
+            segments.append(Segment(int(rows[number][shared]), len(sequence) - shared, runs(rows[number])))
+        visible.append(_visible_until(group, rows, cursor))
+        index += rows
+        cursor += group.computed_tokens
     position_T = _join(positions)
     layout = TreeLayout(tuple(segments), _join(visible), position_T)
     return _batch(groups, _join(tokens)[None], position_T[None], None, layout, _join(index))
+
+
+def _lay_out(group: TokenizedGroup, start: int) -> list[Ints]:
+    """The row of every token of each sequence, in the group's own order of sequences."""
+    rows: dict[int, Ints] = {}
+    before: Ints = np.empty(0, dtype=np.int64)
+    at = start
+    for number, shared in zip(group.tree.order, group.tree.shared, strict=True):
+        own = len(group.sequences[number]) - shared
+        before = np.concatenate((before[:shared], np.arange(at, at + own, dtype=np.int64)))
+        rows[number] = before
+        at += own
+    return [rows[number] for number in range(len(group.sequences))]
+
+
+def _visible_until(group: TokenizedGroup, rows: list[Ints], start: int) -> Ints:
+    """For each of the group's rows, the first row after it that does not see it."""
+    until = np.empty(group.computed_tokens, dtype=np.int64)
+    for number in group.tree.order:  # a later sequence ends later, and sees what it shares until then
+        until[rows[number] - start] = rows[number][-1] + 1
+    return until
+
+
+def runs(rows: Ints) -> tuple[Run, ...]:
+    """Rising row numbers as runs of consecutive ones.
+
+    >>> runs(np.array([0, 1, 2, 7, 8]))
+    ((0, 3), (7, 2))
+    """
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    return tuple((int(part[0]), len(part)) for part in np.split(rows, breaks))
+
+
+def read_only(batch: RewardBatch, row_R: Tensor, *, layer: int) -> RewardBatch:
+    """The batch with a layout that computes the given layer at the given rows alone, see `Reading`.
+
+    Args:
+        batch: a packed batch.
+        row_R: int64, any order, repetitions allowed.
+        layer: index of the body's last layer; in an earlier one the other rows are needed as keys.
+    """
+    assert batch.layout is not None
+    wanted = np.unique(row_R.numpy())
+    segments: list[Segment] = []
+    for segment in batch.layout.segments:
+        end = segment.start + segment.length
+        first = int(np.searchsorted(wanted, segment.start))
+        if first < len(wanted) and wanted[first] < end:
+            segments.append(replace(segment, start=int(wanted[first]), length=end - int(wanted[first])))
+    return replace(
+        batch, layout=replace(batch.layout, reading=Reading(layer, torch.from_numpy(wanted), tuple(segments)))
+    )
 
 
 def collate_padded(groups: Sequence[TokenizedGroup], *, pad_token_id: int, padding_side: str = "right") -> RewardBatch:

@@ -99,3 +99,38 @@ def token_group(
         comparisons=full_ranking(len(responses)),
         where=f"tokens:{seed + 1}",
     )
+
+
+def branching_group(prompt: int, branches: Sequence[tuple[int, Sequence[int]]], *, seed: int = 0) -> TokenizedGroup:
+    """A fully ranked group whose responses share openings in families: a prefix tree of three levels.
+
+    Args:
+        prompt: tokens of the prompt.
+        branches: for each family, the tokens of its opening and those of each response after it. Families are
+            dealt out in turn, so that sequences of one family do not lie side by side.
+        seed: of the token ids, and the group's id.
+
+    >>> group = branching_group(4, [(3, (2, 1)), (0, (5,))])
+    >>> [len(sequence) for sequence in group.sequences], group.shared, group.computed_tokens
+    ([9, 9, 8], 4, 15)
+    """
+    rng = np.random.default_rng(seed)
+
+    def tokens(length: int) -> list[int]:
+        return [int(token) for token in rng.integers(_FIRST_TOKEN, 200, length)]
+
+    start = tokens(prompt)
+    families: list[list[list[int]]] = []
+    for number, (opening, responses) in enumerate(branches):
+        begin = [*start, *([200 + number, *tokens(opening - 1)] if opening else [])]
+        families.append([[*begin, 220 + k, *tokens(own - 1)] for k, own in enumerate(responses)])
+    rounds = range(max(len(family) for family in families))
+    dealt = [family[turn] for turn in rounds for family in families if turn < len(family)]
+    return TokenizedGroup(
+        id=f"branching-{seed}",
+        prompt_hash=f"{seed:016x}",
+        sequences=tuple(np.array(sequence, dtype=np.int64) for sequence in dealt),
+        response_starts=(prompt,) * len(dealt),
+        comparisons=full_ranking(len(dealt)),
+        where=f"branching:{seed + 1}",
+    )

@@ -18,6 +18,7 @@ _SPECIAL = ("<|pad|>", "<|im_start|>", "<|im_end|>")
 
 _COMMON = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
 _GROUPED = {"num_key_value_heads": 2, "head_dim": 8}
+_MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8, "mamba_n_groups": 1, "mamba_chunk_size": 16}
 _BODIES: dict[str, dict[str, Any]] = {
     "llama": _GROUPED,
     "qwen2": _GROUPED,
@@ -34,6 +35,19 @@ _BODIES: dict[str, dict[str, Any]] = {
     "mamba": {},
     "bert": {},
     "qwen3_next": {**_GROUPED, "num_experts": 0, "mlp_only_layers": [0, 1, 2]},
+    "lfm2": {"num_key_value_heads": 2, "layer_types": ["conv", "full_attention", "conv"]},
+    "falcon_h1": {**_GROUPED, **_MAMBA, "mamba_d_ssm": 64},
+    "bamba": {"num_key_value_heads": 2, **_MAMBA, "attn_layer_indices": [1]},
+    "jamba": {
+        "num_key_value_heads": 2,
+        "attn_layer_period": 3,
+        "attn_layer_offset": 1,
+        "num_experts": 1,
+        "num_experts_per_tok": 1,
+        "mamba_dt_rank": 4,
+        "use_mamba_kernels": False,
+    },
+    "bloom": {"n_layer": 3, "n_head": 4},
 }
 
 

@@ -19,7 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from palate.errors import PalateWarning
-from palate.packing.plan import pack
+from palate.packing.plan import Indices, pack
 from palate.records import TokenizedGroup
 from palate.training.journal import StepRecord
 
@@ -43,8 +43,8 @@ class Display(Protocol):
     def step(self, record: StepRecord) -> None:
         """A step is done."""
 
-    def counting(self, what: str, total: int) -> Callable[[int], None]:
-        """A job of `total` items begins; the returned function counts them."""
+    def counting(self, what: str, total: int | None) -> Callable[[int], None]:
+        """A job of `total` items begins; the returned function counts them. None: until it counts 0 of them."""
 
     def stop(self) -> None:
         """Training is over."""
@@ -70,7 +70,7 @@ class QuietDisplay:
     def step(self, record: StepRecord) -> None:
         """Nothing."""
 
-    def counting(self, what: str, total: int) -> Callable[[int], None]:
+    def counting(self, what: str, total: int | None) -> Callable[[int], None]:
         """A function that counts for nobody."""
         return lambda _done: None
 
@@ -128,17 +128,21 @@ class ConsoleDisplay:
             left = (now - self._started) / (record.step - self._done_before) * (self._total - record.step)
             self.say(f"step {record.step}/{self._total} {figures} left {_clock(left)}")
 
-    def counting(self, what: str, total: int) -> Callable[[int], None]:
-        """A bar of its own, gone when it is full."""
+    def counting(self, what: str, total: int | None) -> Callable[[int], None]:
+        """A bar of its own, gone when it is full; where there is no terminal, a line every ten seconds."""
         task = self._progress.add_task(what, total=total, figures="")
         self._progress.start()
-        left = total
+        counted, last_line = 0, time.monotonic()
 
         def advance(done: int) -> None:
-            nonlocal left
-            left -= done
+            nonlocal counted, last_line
+            counted += done
             self._progress.advance(task, done)
-            if left <= 0:
+            now = time.monotonic()
+            if now - last_line > _LINE_EVERY_SECONDS and not self.console.is_terminal:
+                last_line = now
+                self.say(f"{what} {counted:,}" + ("" if total is None else f"/{total:,}"))
+            if done == 0 if total is None else counted >= total:
                 self._progress.remove_task(task)
             if not self._progress.task_ids:
                 self._progress.stop()
@@ -218,12 +222,17 @@ def _scored(pooling: str, length: int, start: int) -> range:
     return range(start, length)
 
 
-def batch_table(groups: Sequence[TokenizedGroup], costs: Sequence[int], budget: int) -> Table:
+def batch_table(
+    groups: Sequence[TokenizedGroup], costs: Sequence[int], budget: int, packs: Sequence[Indices] = ()
+) -> Table:
     """How the first optimiser step is packed: one line a pack, with what sharing and packing save."""
-    table = Table(title="the first step, packed", title_justify="left", box=None, pad_edge=False)
+    packs = packs or pack(costs, budget)
+    full = sum(costs) / sum(max(budget, sum(costs[i] for i in items)) for items in packs)
+    title = f"the first step, packed: {full:.0%} of {budget:,} tokens a pack"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("pack", "groups", "responses", "comparisons", "tokens computed", "unshared", "padded"):
         table.add_column(name, justify="right")
-    for number, items in enumerate(pack(costs, budget), start=1):
+    for number, items in enumerate((items for items in packs if items), start=1):
         chosen = [groups[i] for i in items]
         lengths = [len(sequence) for group in chosen for sequence in group.sequences]
         table.add_row(

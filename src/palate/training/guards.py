@@ -51,7 +51,7 @@ def find_offenders(model: RewardModel, groups: Sequence[TokenizedGroup], config:
         model.zero_grad(set_to_none=True)
         batch = model.collate([group])
         reward_N = model(batch)
-        loss = pack_loss(reward_N, batch, config).total
+        loss = pack_loss(reward_N, batch, config).share(terms=1)
         bad = not bool(torch.isfinite(reward_N).all() and torch.isfinite(loss))
         if not bad:
             loss.backward()  # type: ignore[no-untyped-call]

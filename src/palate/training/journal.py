@@ -24,6 +24,10 @@ class StepRecord:
         ties: comparisons with equal rewards.
         seconds, pairs_per_second, tokens_per_second: of this step, evaluation and saving left out.
         skipped: whether the step was skipped for non-finite values.
+        length_correlation: of reward gaps with differences in length, uncentred, over the step's comparisons; None
+            where the step was skipped, or all rewards or all lengths are equal.
+        length_effect: of the length covariate after the step: reward units that twice the length is worth; None
+            without it.
     """
 
     step: int
@@ -41,6 +45,8 @@ class StepRecord:
     pairs_per_second: float
     tokens_per_second: float
     skipped: bool = False
+    length_correlation: float | None = None
+    length_effect: float | None = None
 
 
 class Journal:

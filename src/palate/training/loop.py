@@ -1,7 +1,8 @@
 """The training loop, top to bottom.
 
-A step is planned beforehand (`palate.packing.plan`); here it is packed, run forward and backward pack by pack,
-clipped, and applied. Everything that is reported about it is summed exactly over its comparisons and over ranks.
+A step is planned beforehand (`palate.packing.plan`); here it is packed, unless the plan did, run forward and backward
+pack by pack, clipped, and applied. Everything that is reported about it is summed exactly over its comparisons and over
+ranks.
 """
 
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,6 +18,7 @@ from accelerate import Accelerator
 from palate.config import TrainConfig
 from palate.errors import NonFiniteError
 from palate.evaluation import describe
+from palate.losses import length_correlation
 from palate.metrics import PairwiseReport
 from palate.model.reward_model import RewardModel
 from palate.packing.plan import StepPlan, pack
@@ -24,7 +27,9 @@ from palate.training import checkpoints
 from palate.training.checkpoints import Progress
 from palate.training.guards import find_offenders, is_finite, name_rows
 from palate.training.journal import Journal, StepRecord
-from palate.training.objective import num_terms, pack_loss
+from palate.training.length import LengthEffect, step_moments
+from palate.training.objective import NUM_SUMS, num_terms, pack_loss, step_loss
+from palate.training.optimizer import LENGTH
 from palate.training.prepare import PreparedData
 
 Say = Callable[[str], None]
@@ -37,6 +42,7 @@ class Trainer:
     Attributes:
         model: the reward model itself, as evaluation and saving see it.
         wrapped: the same as accelerate prepared it; the training forward goes through it.
+        effect: the length covariate; None without it.
         on_step: called after each step with its record.
         evaluate: scores the held-out data; None when there is none.
         save_best: writes a whole reward model to a directory.
@@ -50,6 +56,7 @@ class Trainer:
     optimizer: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     data: PreparedData
+    effect: LengthEffect | None
     journal: Journal | None
     on_step: Callable[[StepRecord], None]
     evaluate: Callable[[], PairwiseReport] | None
@@ -65,8 +72,8 @@ def fit(trainer: Trainer, progress: Progress) -> Progress:
     """
     config = trainer.config
     trainer.model.train()
-    for number, step in enumerate(trainer.data.steps[progress.step :], start=progress.step + 1):
-        record = run_step(trainer, step, number)
+    for number in range(progress.step + 1, len(trainer.data.steps) + 1):
+        record = run_step(trainer, trainer.data.steps[number - 1], number)
         progress = _advance(progress, record)
         if trainer.journal is not None:
             trainer.journal.write(record)
@@ -88,30 +95,38 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
     groups = [trainer.data.training[index] for index in step.groups]
     terms = num_terms(groups, config)
     ranks = accelerator.num_processes
-    packs = pack([trainer.model.cost(group) for group in groups], config.tokens_per_pack, num_ranks=ranks)
+    costs = [trainer.model.cost(group) for group in groups]
+    packs = step.packs or pack(costs, config.tokens_per_pack, num_ranks=ranks)
     mine = packs[accelerator.process_index :: ranks]
-    sums = torch.zeros(6, dtype=torch.float64, device=accelerator.device)
+    moments = None
+    if config.length_control == "decorrelation" and len(packs) > 1:
+        moments = step_moments(accelerator, trainer.model, ([groups[i] for i in items] for items in mine), config)
+    sums = torch.zeros(NUM_SUMS, dtype=torch.float64, device=accelerator.device)
     for turn, items in enumerate(mine, start=1):
         # The gradients of all packs are summed before ranks exchange them, so only the last pack synchronises.
         with nullcontext() if turn == len(mine) else accelerator.no_sync(trainer.wrapped):
-            sums += _run_pack(trainer, [groups[i] for i in items], groups, terms)
+            sums += _run_pack(trainer, [groups[i] for i in items], groups, terms, moments)
     sums = accelerator.reduce(sums, reduction="sum") if ranks > 1 else sums
-    loss, correct, judged, margin, pairs, ties = sums.tolist()
+    summed, correct, judged, margin, pairs, ties = sums[:6].tolist()
+    loss = step_loss(summed, terms, sums[6:], config)
+    if trainer.effect is not None:
+        trainer.effect.settle(accelerator, sums[6:])
+    correlation = float(length_correlation(sums[6:]))
     norm = _clip(trainer)
     finite = is_finite(loss, norm)
     if finite:
         trainer.optimizer.step()
     else:
         _refuse(trainer, number, groups)
-    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+    rates = [group["lr"] for group in _of_model(trainer.optimizer)]
     trainer.schedule.step()
     trainer.optimizer.zero_grad(set_to_none=True)
     seconds = time.perf_counter() - started
-    tokens = sum(trainer.model.cost(group) for group in groups)
+    tokens = sum(costs)
     return StepRecord(
         step=number,
         epoch=step.epoch,
-        loss=loss / terms if finite else None,
+        loss=loss if finite else None,
         accuracy=correct / judged if judged and finite else None,
         margin=margin / judged if judged and finite else None,
         grad_norm=norm if finite else None,
@@ -124,25 +139,37 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
         pairs_per_second=pairs / seconds,
         tokens_per_second=tokens / seconds,
         skipped=not finite,
+        length_correlation=correlation if finite and is_finite(correlation) else None,
+        length_effect=trainer.effect.per_doubling if trainer.effect is not None else None,
     )
 
 
 def _run_pack(
-    trainer: Trainer, groups: Sequence[TokenizedGroup], step_groups: Sequence[TokenizedGroup], terms: int
+    trainer: Trainer,
+    groups: Sequence[TokenizedGroup],
+    step_groups: Sequence[TokenizedGroup],
+    terms: int,
+    moments: torch.Tensor | None,
 ) -> torch.Tensor:
     # A rank without work of its own still takes part in the exchange of gradients, with a loss of zero.
     batch = trainer.model.collate(groups or step_groups[:1])
-    result = pack_loss(trainer.wrapped(batch), batch, trainer.config)
-    share = trainer.accelerator.num_processes / terms  # data parallelism averages over ranks; we want the sum
-    trainer.accelerator.backward(result.total * (share if groups else 0.0))
+    reward_N = trainer.wrapped(batch)
+    result = pack_loss(reward_N, batch, trainer.config, effect=trainer.effect, step_moments=moments)
+    ranks = trainer.accelerator.num_processes  # data parallelism averages over ranks; we want the sum
+    trainer.accelerator.backward(result.share(terms) * (ranks if groups else 0.0))
     return result.sums if groups else torch.zeros_like(result.sums)
 
 
 def _clip(trainer: Trainer) -> float:
     limit = trainer.config.clip_norm or float("inf")
-    parameters = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    parameters = [p for group in _of_model(trainer.optimizer) for p in group["params"]]
     norm = trainer.accelerator.clip_grad_norm_(parameters, limit)
     return float(norm) if norm is not None else 0.0
+
+
+def _of_model(optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
+    """The parameter groups of the model itself: rates, norm and clipping are theirs."""
+    return [group for group in optimizer.param_groups if group.get("name") != LENGTH]
 
 
 def _refuse(trainer: Trainer, number: int, groups: Sequence[TokenizedGroup]) -> None:

@@ -1,7 +1,9 @@
 """One pack's share of an optimiser step's loss, and the exact sums behind the step's figures.
 
 Packs hold different numbers of comparisons, so a pack contributes its summed loss divided by the number of terms
-of the whole step, on all ranks; the gradient is then that of one big batch, however the step was packed.
+of the whole step, on all ranks; the gradient is then that of one big batch, however the step was packed. The
+decorrelation penalty is no sum over comparisons: it comes from the length moments of the whole step, and a pack adds
+what has its share of the gradient.
 """
 
 from collections.abc import Sequence
@@ -11,9 +13,12 @@ import torch
 from torch import Tensor
 
 from palate.config import TrainConfig
-from palate.losses import LOSSES, centering, group_mean_weights, plackett_luce_groups
+from palate.losses import LOSSES, centering, decorrelation, group_mean_weights, plackett_luce_groups
 from palate.packing.batch import RewardBatch
 from palate.records import TokenizedGroup
+from palate.training.length import LengthEffect, batch_moments
+
+NUM_SUMS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,12 +27,20 @@ class PackLoss:
 
     Attributes:
         total: summed loss, to be divided by the step's number of terms.
-        sums: float64 [6]: loss, correct (ties half), comparisons with a right answer, summed margin,
-            comparisons, reward ties.
+        penalty: to be added after that: has the pack's share of the decorrelation penalty's gradient, and as a
+            value means nothing; None without that penalty.
+        sums: float64 [10]: loss, correct (ties half), comparisons with a right answer, summed margin,
+            comparisons, reward ties, and the four length moments.
     """
 
     total: Tensor
+    penalty: Tensor | None
     sums: Tensor
+
+    def share(self, terms: int) -> Tensor:
+        """What to run backward on; over all packs the gradients add up to that of the step's loss."""
+        mean = self.total / terms
+        return mean if self.penalty is None else mean + self.penalty
 
 
 def num_terms(groups: Sequence[TokenizedGroup], config: TrainConfig) -> int:
@@ -37,34 +50,72 @@ def num_terms(groups: Sequence[TokenizedGroup], config: TrainConfig) -> int:
     return sum(len(group.comparisons) for group in groups)
 
 
-def pack_loss(reward_N: Tensor, batch: RewardBatch, config: TrainConfig) -> PackLoss:
-    """The loss of a pack; see `PackLoss`."""
+def pack_loss(
+    reward_N: Tensor,
+    batch: RewardBatch,
+    config: TrainConfig,
+    *,
+    effect: LengthEffect | None = None,
+    step_moments: Tensor | None = None,
+) -> PackLoss:
+    """The loss of a pack; see `PackLoss`.
+
+    Args:
+        reward_N: of the batch's sequences.
+        batch: one pack.
+        config: the settings.
+        effect: the length covariate, None for an effect of 0. The likelihood sees it; figures and centring do not.
+        step_moments: length moments of the whole step for the decorrelation penalty, None where this pack is all.
+    """
+    likelihood_N = reward_N if effect is None else effect(reward_N, batch)
+    total = _likelihood(likelihood_N, batch, config).sum()
     winner_C, loser_C = reward_N[batch.winner_C], reward_N[batch.loser_C]
-    if config.loss == "plackett-luce":
-        loss_C = _ranking_loss(reward_N, batch)
-    else:
-        loss_C = LOSSES[config.loss](
-            winner_C,
-            loser_C,
-            margin_C=batch.margin_C,
-            probability_C=batch.probability_C,
-            label_smoothing=config.label_smoothing,
-        )
-        loss_C = loss_C * batch.weight_C
-        if config.balance_groups:
-            loss_C = loss_C * group_mean_weights(batch.group_C, len(batch.groups))
-    total = loss_C.sum()
     if config.centering:
         total = total + config.centering * centering(winner_C, loser_C).sum()
-    return PackLoss(total, _sums(total, winner_C, loser_C, batch))
+    moments_M = batch_moments(reward_N, batch, config)
+    penalty = None
+    if config.length_control == "decorrelation":
+        slope_M = _slope(moments_M if step_moments is None else step_moments)
+        penalty = config.length_coefficient * (slope_M * moments_M).sum()
+    return PackLoss(total, penalty, _sums(total, winner_C, loser_C, batch, moments_M))
 
 
-def _sums(total: Tensor, winner_C: Tensor, loser_C: Tensor, batch: RewardBatch) -> Tensor:
+def step_loss(summed: float, terms: int, moments_M: Tensor, config: TrainConfig) -> float:
+    """The loss of a whole step from its exact sums."""
+    penalty = config.length_coefficient * float(decorrelation(moments_M))
+    return summed / terms + (penalty if config.length_control == "decorrelation" else 0.0)
+
+
+def _slope(moments_M: Tensor) -> Tensor:
+    """Derivative of the decorrelation penalty by each of the length moments, as a constant."""
+    with torch.enable_grad():
+        at_M = moments_M.detach().requires_grad_()
+        return torch.autograd.grad(decorrelation(at_M), at_M)[0]
+
+
+def _likelihood(reward_N: Tensor, batch: RewardBatch, config: TrainConfig) -> Tensor:
+    """Weighted losses of the comparisons, [C]; of the groups, [G], for rankings."""
+    if config.loss == "plackett-luce":
+        return _ranking_loss(reward_N, batch)
+    loss_C = LOSSES[config.loss](
+        reward_N[batch.winner_C],
+        reward_N[batch.loser_C],
+        margin_C=batch.margin_C,
+        probability_C=batch.probability_C,
+        label_smoothing=config.label_smoothing,
+    )
+    loss_C = loss_C * batch.weight_C
+    if config.balance_groups:
+        loss_C = loss_C * group_mean_weights(batch.group_C, len(batch.groups))
+    return loss_C
+
+
+def _sums(total: Tensor, winner_C: Tensor, loser_C: Tensor, batch: RewardBatch, moments_M: Tensor) -> Tensor:
     with torch.no_grad():
         gap_C = (winner_C - loser_C).double()
         judged_C = batch.probability_C != 0.5
         correct_C = (gap_C > 0).double() + 0.5 * (gap_C == 0).double()
-        return torch.stack(
+        figures = torch.stack(
             (
                 total.detach().double(),
                 correct_C[judged_C].sum(),
@@ -74,6 +125,7 @@ def _sums(total: Tensor, winner_C: Tensor, loser_C: Tensor, batch: RewardBatch) 
                 (gap_C == 0).sum().double(),
             )
         )
+        return torch.cat((figures, moments_M))
 
 
 def _ranking_loss(reward_N: Tensor, batch: RewardBatch) -> Tensor:

@@ -19,10 +19,12 @@ from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
 from palate.scoring import score_groups
 from palate.training import checkpoints
+from palate.training.budget import settle_budget
 from palate.training.checkpoints import Progress, read_report
 from palate.training.display import Display, QuietDisplay
 from palate.training.guards import expected_first_loss, judge_first_loss
 from palate.training.journal import Journal, StepRecord
+from palate.training.length import make_effect
 from palate.training.loop import Trainer, fit, keep_best
 from palate.training.optimizer import make_optimizer, make_schedule
 from palate.training.prepare import PreparedData, prepare, read
@@ -83,11 +85,14 @@ def _train(config: TrainConfig, accelerator: Accelerator, show: Display) -> Trai
         show.say(f"{out} is finished: nothing to do")
         return load_result(out)
     set_seed(config.seed)
-    raw = read(config)
-    for remark in raw.remarks:
-        show.say(remark)
+    # One process of each machine reads and tokenizes; the others find what it left in the cache.
+    with accelerator.local_main_process_first():
+        raw = read(config, show)
     model = build_model(config, accelerator.device, show)
-    data = prepare(raw, model.tokenizer, config)
+    shared, ranks = model.layout == "tree", accelerator.num_processes
+    with accelerator.local_main_process_first():
+        data = prepare(raw, model.tokenizer, config, show, shared=shared, num_ranks=ranks)
+    config = settle_budget(config, model, data, accelerator, show)
     if accelerator.is_main_process:
         write_yaml(replace(config, resume=False, overwrite=False), out / CONFIG)
         if data.dropped:
@@ -104,11 +109,12 @@ def _run(
     show: Display,
     resumed: Path | None,
 ) -> TrainResult:
-    optimizer = make_optimizer(model, config)
+    effect = make_effect(data.training, config, accelerator.device)
+    optimizer = make_optimizer(model, config, effect)
     schedule = make_schedule(optimizer, config, len(data.steps))
     wrapped, prepared = accelerator.prepare(model, optimizer)
-    accelerator.register_for_checkpointing(schedule)
-    progress = Progress(data_fingerprint=data.fingerprint)
+    accelerator.register_for_checkpointing(schedule, *([] if effect is None else [effect]))
+    progress = Progress(data_fingerprint=data.resume_key)
     if resumed is not None:
         progress = _restore(accelerator, resumed, data)
         show.say(f"resumed from {resumed}, after step {progress.step}")
@@ -127,6 +133,7 @@ def _run(
         optimizer=prepared,
         schedule=schedule,
         data=data,
+        effect=effect,
         journal=_journal(config, accelerator, progress),
         on_step=_on_step(config, accelerator, model, data, show),
         evaluate=(lambda: _evaluate(model, data, config, accelerator, show)) if data.evaluation else None,
@@ -141,10 +148,16 @@ def _run(
 
 def _restore(accelerator: Accelerator, checkpoint: Path, data: PreparedData) -> Progress:
     progress = checkpoints.load_progress(checkpoint)
-    if progress.data_fingerprint != data.fingerprint:
+    then, _, ranks = progress.data_fingerprint.partition("/")
+    if then != data.fingerprint:
         raise ConfigError(
             f"cannot resume from {checkpoint}: the training data is not what it was (fingerprint "
-            f"{progress.data_fingerprint} then, {data.fingerprint} now); restore it, or start over with --overwrite"
+            f"{then} then, {data.fingerprint} now); restore it, or start over with --overwrite"
+        )
+    if progress.data_fingerprint != data.resume_key:
+        raise ConfigError(
+            f"cannot resume from {checkpoint} with {accelerator.num_processes} processes: with pack-window the plan "
+            f"is made for as many as the run began with, {ranks}"
         )
     accelerator.load_state(str(checkpoint))
     return progress
@@ -211,8 +224,13 @@ def _finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
         loads = model.save_pretrained(out, evaluation=_brief(after) if after else {}, **known)
         if config.lora:
             save_adapter(model.adapter, out / "adapter")
-        summary = summarise(progress=progress, data=data, model=model, after=after)
-        write_summary(out / SUMMARY, {**summary, "loads_as": loads})
+        effect = trainer.effect.per_doubling if trainer.effect is not None else None
+        fill = data.fill(config.tokens_per_pack, num_ranks=accelerator.num_processes)
+        summary = summarise(progress=progress, data=data, model=model, after=after, length_effect=effect, fill=fill)
+        budget = {"tokens_per_pack": config.tokens_per_pack, "auto_batch": config.auto_batch}
+        write_summary(out / SUMMARY, {**summary, **budget, "loads_as": loads})
+        if effect is not None:
+            show.say(f"length effect: {effect:+.3f} for a response twice as long, left out of the reward")
         if after is not None:
             show.say(f"held-out after: {describe(after)}")
         if progress.best_step is not None and progress.best_step != progress.step:

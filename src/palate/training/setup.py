@@ -6,15 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from palate.config import TrainConfig, build, differences, read_yaml
 from palate.errors import ConfigError
 from palate.model.adapters import add_lora, freeze_lowest
+from palate.model.backbone import decoder_layers
+from palate.model.compiled import compile_layers, require_compiler
 from palate.model.loading import new_reward_model, resolve_dtype
 from palate.model.reward_model import RewardModel
+from palate.packing.attention import path_of_body
 from palate.training import checkpoints
 from palate.training.display import Display, batch_table, rendered_example
+from palate.training.eight_bit import in_8bit, require_8bit
+from palate.training.memory import save_memory
 from palate.training.optimizer import switch_off_dropout
 from palate.training.prepare import PreparedData
 from palate.training.summary import count_tokens
@@ -27,8 +32,12 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """Devices, processes and trackers; precision is the model's own matter.
 
     Raises:
-        ConfigError: a tracker is not installed.
+        ConfigError: a tracker, or what another option needs, is not installed.
     """
+    if config.optimizer == "adamw-8bit":
+        require_8bit()
+    if config.compile:
+        require_compiler("compile")
     for name in config.trackers:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"the tracker {name} is not installed: pip install {name}, or drop it from --trackers")
@@ -102,13 +111,20 @@ def build_model(config: TrainConfig, device: torch.device, show: Display) -> Rew
         show.say(f"frozen: {freeze_lowest(model.backbone, config.freeze_layers):,} parameters")
     if config.lora:
         model.adapter = _adapt(model, config)
-    if config.activation_checkpointing:
-        model.backbone.activation_checkpointing_enable(  # type: ignore[operator]
-            {"use_reentrant": False}, every_n_layers=config.activation_checkpointing
-        )
+    save_memory(model.backbone, config, device)
     model.to(device)
     model.compute_dtype = resolve_dtype(config.dtype, device)
+    if config.compile:
+        _compile(model, show)
     return model
+
+
+def _compile(model: RewardModel, show: Display) -> None:
+    if model.layout != "tree":
+        why = model.sharing_obstacle or "--layout padded was asked for"
+        raise ConfigError(f"compile works with shared prompts alone, and here prompts are not shared ({why}): drop it")
+    compiled = compile_layers(model.backbone)
+    show.say(f"compiling {compiled} of {len(decoder_layers(model.backbone) or ())} layers: the first packs take long")
 
 
 def _adapt(model: RewardModel, config: TrainConfig) -> Any:
@@ -126,20 +142,27 @@ def _adapt(model: RewardModel, config: TrainConfig) -> Any:
 
 def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show: Display) -> None:
     """Show what the run is about to do, on real rows."""
-    groups = [data.training[i] for i in data.steps[0].groups]
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    step, fill = data.steps[0], data.fill(config.tokens_per_pack, num_ranks=PartialState().num_processes)
+    groups = [data.training[i] for i in step.groups]
+    weights = [p for p in model.parameters() if p.requires_grad]
+    trainable = sum(p.numel() for p in weights)
     precision = str(model.compute_dtype).removeprefix("torch.")
     show.show(rendered_example(groups[0], model.tokenizer, pooling=model.pooling_name))
-    show.show(batch_table(groups, [model.cost(group) for group in groups], config.tokens_per_pack))
-    tokens = count_tokens((*data.training, *data.evaluation), shared=model.layout == "tree")
+    show.show(batch_table(groups, [model.cost(group) for group in groups], config.tokens_per_pack, step.packs))
+    tokens = count_tokens(data, shared=model.layout == "tree")
     show.say(
         f"{len(data.training):,} groups in {len(data.steps):,} steps; {trainable:,} trainable "
         f"parameters on {model.device}, {precision}"
     )
+    if model.layout == "tree":
+        show.say(f"attention: {path_of_body(model.backbone.config, model.device, model.compute_dtype)}")
     show.say(
         f"tokens: {tokens.unshared:,} unshared, {tokens.computed:,} computed, {tokens.ratio:.2f} unshared for every "
-        "token computed; padding would come on top"
+        f"token computed; padding would come on top; packs are {fill:.0%} full"
     )
+    if config.optimizer == "adamw-8bit":
+        small = sum(p.numel() for p in weights if in_8bit(p))
+        show.say(f"AdamW's averages take 8 bits for {small:,} parameters, and stay float32 for {trainable - small:,}")
     if data.truncated:
         cut = "1 group had its prompt" if data.truncated == 1 else f"{data.truncated} groups had their prompts"
         show.say(f"warning: {cut} cut from the left to {config.max_length} tokens")

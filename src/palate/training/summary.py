@@ -3,7 +3,6 @@
 import json
 import resource
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from palate.evaluation import count_reasons
 from palate.metrics import PairwiseReport
 from palate.model.contract import package_versions
 from palate.model.reward_model import RewardModel
-from palate.records import TokenizedGroup
 from palate.training.checkpoints import Progress
 from palate.training.prepare import PreparedData
 
@@ -38,10 +36,11 @@ class TokenCounts:
         return self.unshared / max(self.computed, 1)
 
 
-def count_tokens(groups: Sequence[TokenizedGroup], *, shared: bool) -> TokenCounts:
-    """Sum over the groups; `shared` says whether the layout shares prompts."""
-    unshared = sum(group.unshared_tokens for group in groups)
-    return TokenCounts(unshared, sum(group.computed_tokens for group in groups) if shared else unshared)
+def count_tokens(data: PreparedData, *, shared: bool) -> TokenCounts:
+    """Sum over the groups of both sides; `shared` says whether the layout shares prompts."""
+    sides = (data.training.columns, data.evaluation.columns)
+    unshared = sum(int(side.unshared.sum()) for side in sides)
+    return TokenCounts(unshared, sum(int(side.computed.sum()) for side in sides) if shared else unshared)
 
 
 def peak_memory_bytes() -> int:
@@ -53,10 +52,16 @@ def peak_memory_bytes() -> int:
 
 
 def summarise(
-    *, progress: Progress, data: PreparedData, model: RewardModel, after: PairwiseReport | None
+    *,
+    progress: Progress,
+    data: PreparedData,
+    model: RewardModel,
+    after: PairwiseReport | None,
+    length_effect: float | None,
+    fill: float,
 ) -> dict[str, Any]:
     """The summary's values, of the whole run, however often it was resumed."""
-    tokens = count_tokens((*data.training, *data.evaluation), shared=model.layout == "tree")
+    tokens = count_tokens(data, shared=model.layout == "tree")
     return {
         "first_loss": progress.first_loss,
         "eval": after.to_json() if after else None,
@@ -67,6 +72,7 @@ def summarise(
             "computed": tokens.computed,
             "ratio": tokens.ratio,
             "trained": progress.tokens,
+            "fill": fill,
         },
         "pairs": progress.pairs,
         "steps": progress.step,
@@ -80,6 +86,7 @@ def summarise(
         "pairs_per_second": progress.pairs / progress.seconds,
         "tokens_per_second": progress.tokens / progress.seconds,
         "peak_memory_bytes": peak_memory_bytes(),
+        "length_effect": length_effect,
         "dropped": count_reasons(data.dropped),
         "data_fingerprint": data.fingerprint,
         "layout": model.layout,

@@ -1,10 +1,4 @@
-"""What a reward model minimises: pure functions from rewards to one loss per comparison.
-
-A comparison says that one response beats another, and the Bradley-Terry model gives it the probability
-sigmoid(r_w - r_l). Everything here is a reading of that one gap. The functions return the loss of every
-comparison, never a mean: micro-batches hold different numbers of comparisons, so only the training loop,
-which knows the count of the whole optimiser step, can weight, sum and divide without computing a mean of
-means.
+"""Losses of single comparisons: Bradley-Terry, the hinge, and the penalty that ties the level of the rewards.
 
 Margins, shared labels and ties meet in one place, and the rule is short. Let p be the share of annotators who
 prefer the winner, m the margin and e the label smoothing. Then
@@ -17,22 +11,16 @@ Consequences that tests hold: p = 1, e = 0 is Llama 2's -logsigmoid(r_w - r_l - 
 its margin and pulls the two rewards together, with no pull where they are equal. Renaming the winner (swap
 the rewards, p -> 1 - p) changes nothing, which would fail if the margin kept its full size as the label
 softens. The Bradley-Terry loss is smallest at r_w - r_l = (2p - 1) m + logit(q).
-
-No function reads a value back from the device or checks one there: a NaN in a label comes out as a NaN in
-that comparison's loss, for the loop to name. Shapes and dtypes are checked, since a [C] against a [C, 1]
-would silently become [C, C], and rewards in 16 bits turn close margins into ties before any loss sees them.
-
-Shape legend:
-    N sequences of the batch    C comparisons    K responses of one ranking    G groups    G1 = G + 1 bounds
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from palate.losses.admission import check
 
 
 class PairLoss(Protocol):
@@ -92,6 +80,7 @@ def bradley_terry(
         ValueError: shapes differ, or `label_smoothing` is out of range.
         TypeError: the rewards are in 16 bits.
 
+    >>> import torch
     >>> bradley_terry(torch.tensor([-3.0, 0.0, 3.0]), torch.zeros(3))
     tensor([3.0486, 0.6931, 0.0486])
     """
@@ -129,6 +118,7 @@ def hinge(
         ValueError: shapes differ, or `label_smoothing` is out of range.
         TypeError: the rewards are in 16 bits.
 
+    >>> import torch
     >>> hinge(torch.tensor([0.0, 0.25, 2.0]), torch.zeros(3))
     tensor([1.0000, 0.7500, 0.0000])
     """
@@ -151,77 +141,13 @@ def centering(reward_winner_C: Tensor, reward_loser_C: Tensor) -> Tensor:
         ValueError: the shapes differ.
         TypeError: the rewards are in 16 bits.
     """
-    _check(reward_winner_C, reward_loser_C)
+    check(reward_winner_C, reward_loser_C)
     return (reward_winner_C + reward_loser_C).square()
-
-
-def plackett_luce(reward_K: Tensor) -> Tensor:
-    """Negative log likelihood of one ranking, given its rewards from best to worst.
-
-    sum over k of logsumexp(r_k, ..., r_K) - r_k: the best is chosen among all, the second among the rest,
-    and so on. For K = 2 this is Bradley-Terry. Sources: Luce (1959), Plackett (1975); as a loss ListMLE, Xia
-    et al. (2008), after Cao et al. (2007).
-
-    Returns:
-        A scalar, in nats; 0 for a ranking of one.
-
-    >>> plackett_luce(torch.zeros(3)), torch.tensor(6.0).log()
-    (tensor(1.7918), tensor(1.7918))
-    """
-    bounds_G1 = torch.tensor([0, len(reward_K)], device=reward_K.device)
-    return plackett_luce_groups(reward_K, bounds_G1)[0]
-
-
-def plackett_luce_groups(reward_N: Tensor, group_bounds_G1: Tensor) -> Tensor:
-    """`plackett_luce` of every group of a batch at once.
-
-    One masked [N, N] logsumexp over the differences of rewards: a level common to all of them costs no
-    digits, and the square is small beside a forward pass, since N counts sequences and not tokens.
-
-    Args:
-        reward_N: float32 (or float64) [N], from best to worst within each group.
-        group_bounds_G1: int64 [G + 1], rising from 0 to N; group g owns reward_N[bounds[g] : bounds[g + 1]].
-
-    Returns:
-        [G], in nats: a sum over the places of each ranking, so longer rankings weigh more.
-        Groups of one response, or of none, give 0.
-
-    Raises:
-        TypeError: the rewards are in 16 bits.
-    """
-    _check(reward_N)
-    num_groups = len(group_bounds_G1) - 1
-    index_N = torch.arange(len(reward_N), device=reward_N.device)
-    group_N = torch.searchsorted(group_bounds_G1, index_N, right=True) - 1
-    remaining_NN = (group_N[:, None] == group_N) & (index_N[:, None] <= index_N)
-    lead_NN = (reward_N - reward_N[:, None]).masked_fill(~remaining_NN, -torch.inf)
-    return reward_N.new_zeros(num_groups).index_add(0, group_N, lead_NN.logsumexp(dim=1))
-
-
-def group_mean_weights(group_C: Tensor, num_groups: int) -> Tensor:
-    """Weights that sum to 1 within each group, so that a prompt with many comparisons counts as one prompt.
-
-    Multiplied onto the losses they give the mean over the C(K, 2) comparisons of a prompt of InstructGPT
-    (2203.02155, equation 1).
-
-    Args:
-        group_C: int64 [C], the group of each comparison, in [0, num_groups).
-        num_groups: G; groups without comparisons are allowed.
-
-    Returns:
-        float32 [C].
-
-    >>> group_mean_weights(torch.tensor([0, 2, 2, 2, 2]), num_groups=3)
-    tensor([1.0000, 0.2500, 0.2500, 0.2500, 0.2500])
-    """
-    one_C = torch.ones(len(group_C), device=group_C.device)
-    count_G = one_C.new_zeros(num_groups).index_add(0, group_C, one_C)
-    return 1 / count_G[group_C]
 
 
 def _gap(winner_C: Tensor, loser_C: Tensor, margin_C: Tensor | None, probability_C: Tensor | None) -> Tensor:
     """The gap s of the module docstring."""
-    _check(winner_C, loser_C, margin_C, probability_C)
+    check(winner_C, loser_C, margin_C, probability_C)
     gap_C = winner_C - loser_C
     if margin_C is None:
         return gap_C
@@ -234,12 +160,3 @@ def _share(probability_C: Tensor | None, label_smoothing: float) -> Tensor | flo
         raise ValueError(f"label_smoothing is {label_smoothing}: it must be at least 0 and less than 0.5")
     certain = 1.0 if probability_C is None else probability_C
     return certain * (1 - 2 * label_smoothing) + label_smoothing
-
-
-def _check(reward: Tensor, *others: Tensor | None) -> None:
-    if not reward.dtype.is_floating_point or reward.dtype.itemsize < 4:
-        raise TypeError(f"rewards are {reward.dtype}: compute the head in float32, casting them here is too late")
-    for other in others:
-        if other is not None and other.shape != reward.shape:
-            shapes = f"{tuple(reward.shape)} and {tuple(other.shape)}"
-            raise ValueError(f"rewards and labels must all have the shape [C], got {shapes}")

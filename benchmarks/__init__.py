@@ -1,0 +1,1 @@
+"""Measurements of palate against what people use instead; see README.md here."""
