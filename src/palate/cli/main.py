@@ -6,6 +6,7 @@ print one message and exit with code 2.
 """
 
 import importlib
+import logging
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -82,6 +83,8 @@ def _quiet_warnings() -> None:
     """Commands say palate's own warnings themselves; those of libraries to their callers are not for users."""
     warnings.simplefilter("ignore", PalateWarning)
     warnings.simplefilter("ignore", FutureWarning)
+    for name in ("torchao", "torch.utils._pytree"):  # on every import: kernels for other machines, a deprecated call
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _split(arguments: list[str]) -> tuple[str, list[str]]:
