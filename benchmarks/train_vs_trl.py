@@ -106,6 +106,7 @@ def _row(run: Run, said: Row, ours: list[Row], theirs: list[Row]) -> Row:
         "palate_pairs_per_second": run.pairs / median(our_seconds),
         "trl_pairs_per_second": run.pairs / median(their_seconds),
         "speed_up": median_ratio(our_seconds, their_seconds),
+        "speed_up_of_all": sum(their_seconds) / sum(our_seconds),
         "lowest_speed_up": min(b / a for a, b in zip(our_seconds, their_seconds, strict=True)),
         "palate_tokens": sum(row["tokens"] for row in ours),
         "trl_tokens": sum(row["tokens"] for row in theirs),

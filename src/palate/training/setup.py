@@ -2,11 +2,13 @@
 
 import importlib.util
 import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator, PartialState
+from accelerate.utils import InitProcessGroupKwargs
 
 from palate.config import TrainConfig, build, differences, read_yaml
 from palate.errors import ConfigError
@@ -41,7 +43,14 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     for name in config.trackers:
         if importlib.util.find_spec(name) is None:
             raise ConfigError(f"the tracker {name} is not installed: pip install {name}, or drop it from --trackers")
-    return Accelerator(mixed_precision="no", log_with=list(config.trackers) or None, project_dir=config.out)
+    # One process of a machine tokenizes first, and the others wait for it: hours, for a large set on its first day.
+    patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
+    return Accelerator(
+        mixed_precision="no",
+        log_with=list(config.trackers) or None,
+        project_dir=config.out,
+        kwargs_handlers=[patience],
+    )
 
 
 def claim(config: TrainConfig, *, owner: bool = True) -> Path | None:

@@ -14,6 +14,7 @@ from palate.evaluation import count_reasons
 from palate.metrics import PairwiseReport
 from palate.model.contract import package_versions
 from palate.model.reward_model import RewardModel
+from palate.packing.attention import path_of_body
 from palate.training.checkpoints import Progress
 from palate.training.prepare import PreparedData
 
@@ -90,6 +91,9 @@ def summarise(
         "dropped": count_reasons(data.dropped),
         "data_fingerprint": data.fingerprint,
         "layout": model.layout,
+        "attention": str(path_of_body(model.backbone.config, model.device, model.compute_dtype))
+        if model.layout == "tree"
+        else model.own_attention,
         "precision": str(model.compute_dtype).removeprefix("torch."),
         "reward_mean": model.contract.reward_mean if model.contract else None,
         "reward_std": model.contract.reward_std if model.contract else None,
