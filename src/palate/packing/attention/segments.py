@@ -5,6 +5,7 @@ needs none either. Each further response attends to the rows of its sequence so 
 lower right that is made once for all layers.
 """
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -16,9 +17,10 @@ from palate.packing.attention.dense import attend_plainly
 from palate.packing.attention.scores import Scores
 from palate.packing.batch import Run, Segment, TreeLayout
 
-# On CPUs, short segments run in float32: forward and backward of 40 queries against 80 keys took 0.4 ms there and
-# 2.4 ms in bf16, whose kernel only catches up from about 256 keys on.
-_SHORT = 256
+# On CPUs, attention under bf16 runs in float32 up to this many keys. The bf16 kernel is worth its casts where the CPU
+# multiplies bf16 in tiles (AMX), and from about 256 keys on; without them, forward and backward of eight pairs of 200
+# to 400 tokens took 61 ms a layer in float32 and 75 in bf16, and of two pairs of 700, 60 and 67.
+_SHORT = 256 if torch.cpu._is_amx_tile_supported() else sys.maxsize
 
 
 def attend_segments(
