@@ -21,7 +21,7 @@ from palate.training.optimizer import make_optimizer
 from palate.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
-pytest.importorskip("torchao")
+pytest.importorskip("torchao", reason="torchao is not installed: pip install 'palate[memory]'")
 
 # Large enough that every matrix is quantised: 4,096 values at least, in whole blocks of 256.
 WIDE = {"hidden_size": 64, "intermediate_size": 128, "head_dim": 16, "num_key_value_heads": 4, "vocab_size": 320}
