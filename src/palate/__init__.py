@@ -8,12 +8,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from palate.auditing.run import audit as audit
     from palate.compare import compare_poolings as compare_poolings
+    from palate.config import AuditConfig as AuditConfig
+    from palate.config import CheckConfig as CheckConfig
     from palate.config import EvalConfig as EvalConfig
     from palate.config import ScoreConfig as ScoreConfig
     from palate.config import TrainConfig as TrainConfig
+    from palate.conversion import convert as convert
+    from palate.curate.aggregate import aggregate as aggregate
+    from palate.curate.balance import balance as balance
+    from palate.curate.split import split as split
     from palate.errors import PalateError as PalateError
     from palate.evaluation import evaluate as evaluate
+    from palate.health.check import check_data as check_data
     from palate.model.reward_model import RewardModel as RewardModel
     from palate.records import Comparison as Comparison
     from palate.records import Message as Message
@@ -24,6 +32,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AuditConfig": "palate.config",
+    "CheckConfig": "palate.config",
     "Comparison": "palate.records",
     "EvalConfig": "palate.config",
     "Message": "palate.records",
@@ -32,9 +42,15 @@ _HOMES = {
     "RewardModel": "palate.model.reward_model",
     "ScoreConfig": "palate.config",
     "TrainConfig": "palate.config",
+    "aggregate": "palate.curate.aggregate",
+    "audit": "palate.auditing.run",
+    "balance": "palate.curate.balance",
+    "check_data": "palate.health.check",
     "compare_poolings": "palate.compare",
+    "convert": "palate.conversion",
     "evaluate": "palate.evaluation",
     "score": "palate.score_file",
+    "split": "palate.curate.split",
     "train": "palate.training.run",
 }
 

@@ -33,6 +33,10 @@ class ModelError(PalateError):
     """A checkpoint cannot be used as a reward model, or a body cannot run the way that was asked."""
 
 
+class MissingHeadError(ModelError):
+    """A checkpoint has no head that gives one reward: none at all, one left to chance, or one of several labels."""
+
+
 class ContractError(PalateError):
     """A reward model is about to be used on text that is rendered differently from its training text."""
 

@@ -41,10 +41,14 @@ class Vote:
     Attributes:
         annotator: who voted.
         preferred: index of the response that they preferred, or None for a tie.
+        first: index of the response that they were shown first (left or on top), or None where it is not known.
+        seconds: how long they took, or None where it is not known.
     """
 
     annotator: str
     preferred: int | None
+    first: int | None = None
+    seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,9 @@ class PreferenceGroup:
         responses: K continuations of the prompt, each one or more messages that end with the assistant's.
         comparisons: among the responses; empty when the group is only to be scored.
         where: `file:line` that the group was read from.
+        source: where the data says it comes from: a dataset, a domain, a campaign; empty where it does not say.
+        models: who wrote each response, K names; empty where nothing is known.
+        time: when the group was made, as the data writes it; empty where it does not say.
     """
 
     id: str
@@ -90,6 +97,9 @@ class PreferenceGroup:
     responses: tuple[Conversation, ...]
     comparisons: tuple[Comparison, ...] = ()
     where: str = ""
+    source: str = ""
+    models: tuple[str, ...] = ()
+    time: str = ""
 
     @property
     def prompt_hash(self) -> str:

@@ -10,7 +10,18 @@ import pytest
 import yaml
 
 from palate.cli.main import main, parse
-from palate.config import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig, TrainConfig
+from palate.config import (
+    AggregateConfig,
+    BalanceConfig,
+    CheckConfig,
+    ConvertConfig,
+    DemoConfig,
+    EvalConfig,
+    ScoreConfig,
+    SimulateConfig,
+    SplitConfig,
+    TrainConfig,
+)
 from palate.errors import ConfigError, ModelError
 from palate.testing.groups import random_groups
 from palate.testing.runs import tiny_run, write_groups
@@ -72,6 +83,11 @@ def documentation(kind: type) -> dict[str, str]:
         ("eval", EvalConfig),
         ("score", ScoreConfig),
         ("demo", DemoConfig),
+        ("data check", CheckConfig),
+        ("data split", SplitConfig),
+        ("data aggregate", AggregateConfig),
+        ("data balance", BalanceConfig),
+        ("data convert", ConvertConfig),
         ("data simulate", SimulateConfig),
     ],
 )

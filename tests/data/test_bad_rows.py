@@ -13,6 +13,21 @@ ASK = {"role": "user", "content": "Name a colour."}
 BLUE = {"role": "assistant", "content": "Blue."}
 VOTES = {"prompt": "Name a colour.", "response_a": "Blue.", "response_b": "No."}
 RANKED = {"prompt": "Name a colour.", "responses": ["Blue.", "No."]}
+BENCH = {"prompt": "Name a colour.", "chosen": ["a", "b", "c"], "rejected": ["d", "e", "f"], "domain": "chat"}
+LLMBAR = {"input": "Name a colour.", "output_1": "Blue.", "output_2": "No.", "label": 1}
+JUDGE = {"question": "Name a colour.", "response_A": "Blue.", "response_B": "No.", "label": "A>B"}
+HELPFUL = {"prompt": "Name a colour.", "response": "Blue.", "helpfulness": 3}
+STRENGTH = {"prompt": "Name a colour.", "response_1": "Blue.", "response_2": "No.", "preference_strength": 1}
+OVERALL = {"context": [ASK], "response1": "Blue.", "response2": "No.", "overall_preference": 1}
+FEEDBACK = {"instruction": "Name a colour.", "completions": [{"response": "Blue."}, {"response": "No."}]}
+SHOWN = {"prompt": "Name a colour.", "answer1": "Blue.", "answer2": "No."}
+CHOSEN = {"type": "pairwise", "value": {"selected": "left"}}
+LEFT = {"completed_by": 3, "result": [CHOSEN]}
+TASK = {"data": SHOWN, "annotations": [LEFT]}
+MIN = SHOWN | {"id": 5, "annotator": 3, "annotation_id": 1, "comparison": "left"}
+FIELDS = {"instruction": "Name a colour.", "response1": "Blue.", "response2": "No."}
+CAST = {"task": "t", "annotator": "ann", "left": "Blue.", "right": "No.", "label": "left"}
+OWN = {"prompt": "Name a colour.", "responses": ["Blue.", "No."], "comparisons": [{"winner": 0, "loser": 1}]}
 TREE_LEAF = {"role": "assistant", "text": "Yes.", "rank": 0}
 NAN = float("nan")
 
@@ -150,6 +165,126 @@ BAD_ROWS: list[tuple[str, str | None, str, dict]] = [
     ("conflicting-columns", "strength", "margin and strength", PAIR | {"margin": 1, "strength": "better"}),
     ("conflicting-columns", "soft_label", "keep one", PAIR | {"probability": 1, "soft_label": 1}),
     ("conflicting-columns", "system", "keep one", PAIR | {"system": "a", "prompt": [turn("system"), ASK]}),
+    ("style-count", "chosen", "2 responses; RM-Bench has one for each", BENCH | {"chosen": ["a", "b"]}),
+    ("not-text", "rejected[1]", "found a number (2)", BENCH | {"rejected": ["d", 2, "f"]}),
+    ("no-comparisons", None, "add comparisons or remove", PAIR | {"chosen": ["a"], "rejected": ["a"]}),
+    ("missing-column", "output_2", "missing for a row of format llmbar", {"input": "a", "output_1": "b", "label": 1}),
+    ("unknown-label", "label", "is '0'; known are 1 and 2", LLMBAR | {"label": 0}),
+    ("unknown-label", "label", "is 'A=B'; known are A>B and B>A: correct it", JUDGE | {"label": "A=B"}),
+    ("bad-number", "helpfulness", "is 5; the scale runs from 0 to 4", HELPFUL | {"helpfulness": 5}),
+    ("bad-number", "helpfulness", "found text ('good'); write a number", HELPFUL | {"helpfulness": "good"}),
+    ("empty-response", "response", "holds no text", HELPFUL | {"response": ""}),
+    ("no-comparisons", None, "no response is compared", HELPFUL),
+    ("bad-number", "preference_strength", "is -100; the scale runs from -3", STRENGTH | {"preference_strength": -100}),
+    ("identical-pair", "response2", "the same as response1", OVERALL | {"response2": "Blue."}),
+    ("missing-column", "completions", "no rating that all of them have", FEEDBACK),
+    ("too-few-responses", "completions", "1 given, but", FEEDBACK | {"completions": [{"response": "Blue."}]}),
+    (
+        "bad-number",
+        "completions[1].overall_score",
+        "is 11; the scale runs from 1 to 10",
+        FEEDBACK | {"completions": [{"response": "a", "overall_score": 1}, {"response": "b", "overall_score": 11}]},
+    ),
+    ("missing-column", "data", "name them answer1 and answer2 (found: prompt, a)", {"data": {"prompt": "x", "a": "y"}}),
+    (
+        "unknown-vote",
+        "annotations[0].result[0].value.selected",
+        "unknown verdict 'up'; known are left, right, tie",
+        TASK | {"annotations": [{"result": [{"type": "pairwise", "value": {"selected": "up"}}]}]},
+    ),
+    ("not-a-list", "annotations", "found a number (3)", TASK | {"annotations": 3}),
+    ("missing-column", "annotations[0].result", "add it", TASK | {"annotations": [{"completed_by": 3}]}),
+    ("bad-number", "annotations[0].lead_time", "is -1; a duration", TASK | {"annotations": [LEFT | {"lead_time": -1}]}),
+    (
+        "missing-column",
+        "annotations[0].completed_by",
+        "names nobody; give it an id",
+        TASK | {"annotations": [LEFT | {"completed_by": {"name": "x"}}]},
+    ),
+    (
+        "unknown-vote",
+        "data.first",
+        "unknown side 'top'; known are left, right",
+        TASK | {"data": SHOWN | {"first": "top"}},
+    ),
+    ("no-comparisons", None, "no response is compared", {"data": SHOWN}),
+    ("unknown-vote", "comparison", "unknown verdict 'up'", MIN | {"comparison": "up"}),
+    ("missing-column", "comparison", "call the controls comparison (Pairwise) and tie", MIN | {"comparison": None}),
+    (
+        "missing-column",
+        None,
+        "there are no two texts; name them answer1",
+        {k: v for k, v in MIN.items() if k != "answer2"},
+    ),
+    ("missing-column", "fields", "name them response1, response2", {"fields": {"instruction": "x"}, "responses": {}}),
+    (
+        "missing-column",
+        "responses.ranking",
+        "found: preference",
+        {"fields": FIELDS, "responses": {"preference": [{"value": "response1"}]}},
+    ),
+    (
+        "unknown-vote",
+        "responses.ranking[0].value[1]",
+        "ranks 'response9'; rank each of response1, response2 once",
+        {"fields": FIELDS, "responses": {"ranking": [{"value": ["response1", "response9"]}]}},
+    ),
+    (
+        "unknown-vote",
+        "responses.ranking[0].value[1]",
+        "ranks 'response1'",
+        {"fields": FIELDS, "responses": {"ranking": [{"value": ["response1", "response1"]}]}},
+    ),
+    (
+        "rank-count",
+        "ranking.responses",
+        "1 answers by 2 users",
+        FIELDS | {"ranking.responses": [["response1"]], "ranking.responses.users": ["a", "b"]},
+    ),
+    (
+        "missing-column",
+        "label",
+        "missing for a row of format votes-table",
+        {k: v for k, v in CAST.items() if k != "label"},
+    ),
+    ("identical-pair", "right", "the same as left", CAST | {"right": "Blue."}),
+    ("unknown-vote", "label", "or the text of one side", CAST | {"label": "a"}),
+    ("unknown-vote", "first", "known are left, right, unknown", CAST | {"first": "a"}),
+    ("conflicting-columns", "worker", "annotator and worker", CAST | {"worker": "bob"}),
+    ("bad-number", "seconds", "is nan", CAST | {"seconds": NAN}),
+    ("not-text", "task", "found a list of 1", CAST | {"task": ["t"]}),
+    ("too-few-responses", "questions.0", "needs two summaries", {"passage-id": "1", "questions": {"0": {"human": {}}}}),
+    (
+        "no-votes",
+        "questions.0",
+        "summaries 0 and 1 have no reviewer in common",
+        {
+            "passage-id": "1",
+            "questions": {
+                "0": {
+                    "bart": {"response": "a", "reviews": [{"worker_id": "1", "overall-rating": 3}]},
+                    "human": {"response": "b", "reviews": [{"worker_id": "2", "overall-rating": 3}]},
+                }
+            },
+        },
+    ),
+    ("unknown-vote", "votes[0].first", "known are a, b", VOTES | {"votes": [{"value": "a", "first": "tie"}]}),
+    ("bad-number", "votes[0].seconds", "is -1; a duration", VOTES | {"votes": [{"value": "a", "seconds": -1}]}),
+    ("wrong-type", "models", "give a list of 2 names", OWN | {"models": ["x"]}),
+    ("wrong-type", "source", "3 is not text", OWN | {"source": 3}),
+    (
+        "bad-index",
+        "comparisons[0].votes",
+        "first is 7, not one of (0, 1)",
+        OWN | {"comparisons": [{"winner": 0, "loser": 1, "votes": [{"annotator": "w", "preferred": 0, "first": 7}]}]},
+    ),
+    (
+        "unknown-field",
+        "comparisons[0].votes",
+        "unknown ['secs']; the fields are annotator, preferred, first, seconds",
+        OWN | {"comparisons": [{"winner": 0, "loser": 1, "votes": [{"annotator": "w", "preferred": 0, "secs": 7}]}]},
+    ),
+    ("not-text", "responses[0]", "half of an emoji", OWN | {"responses": ["a \ud83d", "b"]}),
     ("no-votes", "votes", "the list is empty", VOTES | {"votes": []}),
     ("unknown-vote", "votes[1].value", "known are a, b, tie", VOTES | {"votes": ["a", {"value": "c"}]}),
 ]

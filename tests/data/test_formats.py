@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.data.formats import FORMATS, ParsedRow, parse_row, recognise
+from palate.data.formats import FORMATS, recognise
+from palate.data.parse import ParsedRow, parse_rows
 from palate.data.read import PreferenceData, read_preferences
 from palate.data.strengths import STRENGTH_MARGINS
 from palate.data.textfiles import RawRow
@@ -26,7 +27,7 @@ PROMPT = (Message("user", "Name a colour."),)
 def parse(values: dict, *, require_comparisons: bool = True) -> tuple[str, ParsedRow]:
     row = RawRow(WHERE, values)
     found = recognise(row, require_comparisons=require_comparisons)
-    return found.name, parse_row(row, found, require_comparisons=require_comparisons)
+    return found.name, parse_rows((row,), found, require_comparisons=require_comparisons)
 
 
 def group(values: dict) -> PreferenceGroup:
@@ -235,7 +236,7 @@ def test_system_column_becomes_the_first_message() -> None:
 
 
 def test_unused_columns_are_named_and_empty_ones_are_not() -> None:
-    assert parse(PAIR | {"source": "web", "extra": None, "id": 1})[1].notes == ("unused-column: source",)
+    assert parse(PAIR | {"colour": "web", "extra": None, "id": 1})[1].notes == ("unused-column: colour",)
 
 
 @pytest.mark.parametrize("values", [PAIR, {"prompt": "Say it.", "responses": ["a", "b"], "ranks": [1, 2]}])

@@ -1,15 +1,17 @@
 """Formats of more than a chosen and a rejected response: rankings, votes, trees, and rows to be scored."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.data.formats import ParsedRow, parse_row, recognise
+from palate.data.formats import recognise
+from palate.data.parse import ParsedRow, parse_rows
 from palate.data.read import read_preferences
-from palate.data.rows import group_to_row
+from palate.data.rows import group_to_row, row_to_group
 from palate.data.textfiles import RawRow
 from palate.errors import DataError
 from palate.records import Comparison, Message, PreferenceGroup, Vote
@@ -23,7 +25,7 @@ PAIR = {"prompt": "Name a colour.", "chosen": "Blue.", "rejected": "No."}
 def parse(values: dict, *, require_comparisons: bool = True) -> tuple[str, ParsedRow]:
     row = RawRow(WHERE, values)
     found = recognise(row, require_comparisons=require_comparisons)
-    return found.name, parse_row(row, found, require_comparisons=require_comparisons)
+    return found.name, parse_rows((row,), found, require_comparisons=require_comparisons)
 
 
 def group(values: dict) -> PreferenceGroup:
@@ -89,7 +91,7 @@ def test_votes_give_the_majority_and_its_share(votes: list[str], winner: int, pr
     assert (comparison.winner, comparison.loser) == (winner, 1 - winner)
     assert comparison.probability == pytest.approx(probability)
     meaning = {"a": 0, "b": 1, "tie": None}
-    assert comparison.votes == tuple(Vote(f"w{i}", meaning[value]) for i, value in enumerate(votes))
+    assert comparison.votes == tuple(Vote(f"w{i}", meaning[value], first=0) for i, value in enumerate(votes))
 
 
 def test_voters_without_a_name_are_not_one_person() -> None:
@@ -162,19 +164,17 @@ def test_rows_to_be_scored_need_no_order(values: dict, count: int) -> None:
 
 
 def test_palates_own_groups_are_read_back(tmp_path: Path) -> None:
-    votes = (Vote("w1", 1), Vote("w2", None))
+    votes = (Vote("w1", 1, 1, 2.5), Vote("w2", None, 0), Vote("w3", 0, None, 0.0))
     comparison = Comparison(1, 0, margin=0.5, probability=0.75, weight=2.0, votes=votes)
-    written = PreferenceGroup("x", (Message("user", "Hi?"),), says("No.", "Yes.", "Hm."), (comparison,))
+    origin = {"source": "web", "models": ("x", "y", "z"), "time": "2024"}
+    written = PreferenceGroup("x", (Message("user", "Hi?"),), says("No.", "Yes.", "Hm."), (comparison,), **origin)
     path = tmp_path / "groups.jsonl"
     path.write_text(json.dumps(group_to_row(written)) + "\n")
     for required in (True, False):
         data = read_preferences(str(path), require_comparisons=required)
         assert data.formats == {"palate-group": 1}
-        assert data.groups == (PreferenceGroup("x", *fields(written), f"{path}:1"),)
-
-
-def fields(one: PreferenceGroup) -> tuple:
-    return one.prompt, one.responses, one.comparisons
+        assert data.groups == (replace(written, where=f"{path}:1"),)
+    assert row_to_group(json.loads(path.read_text()), "f:1") == replace(written, where="f:1")
 
 
 def test_palates_own_group_needs_comparisons_only_for_training() -> None:

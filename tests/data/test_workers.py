@@ -90,14 +90,14 @@ def test_an_error_of_the_reader_comes_through() -> None:
 
 
 def test_a_worker_that_dies_is_an_error_that_can_be_mended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workers, "tokenize_chunk", lambda _groups, _job: os._exit(9))
-    with pytest.raises(PalateError, match=r"a tokenizing process died.*--workers 1"):
+    monkeypatch.setattr(workers, "tokenize_chunk", lambda _groups, job: os._exit(9))
+    with pytest.raises(PalateError, match=r"a worker process died.*--workers 1"):
         list(tokenize_chunks(GROUPS, Job(None, LIMIT, "drop"), workers=2))
 
 
 def test_how_many_workers_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     cores = 6
-    monkeypatch.setattr(workers.os, "sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: set(range(cores)), raising=False)
     monkeypatch.setattr(sys, "platform", "linux")
     assert (num_workers(0, 100_000), num_workers(0, 100), num_workers(3, 10), num_workers(1, 10**6)) == (6, 1, 3, 1)
     cores = 64

@@ -31,9 +31,17 @@ COMMANDS: dict[str, Command] = {
     "train": Command("train a reward model on preference data", "TrainConfig", "palate.cli.train:run_train"),
     "eval": Command("accuracy with intervals on held-out preferences", "EvalConfig", "palate.cli.use:run_eval"),
     "score": Command("rewards for a file of prompts and responses", "ScoreConfig", "palate.cli.use:run_score"),
+    "audit": Command("is a reward model sound? a report and an exit code", "AuditConfig", "palate.cli.audit:run_audit"),
     "compare": Command("train one model per pooling and compare them", "TrainConfig", "palate.cli.train:run_compare"),
     "demo": Command("train on the built-in preferences and show the result", "DemoConfig", "palate.cli.demo:run_demo"),
     "walkthrough": Command("one gradient step by hand, every number", None, "palate.cli.use:run_walkthrough"),
+    "data check": Command(
+        "what is wrong with preference data, before training", "CheckConfig", "palate.cli.data:run_check"
+    ),
+    "data split": Command("train and dev files that share nothing", "SplitConfig", "palate.cli.data:run_split"),
+    "data aggregate": Command("one label from several votes", "AggregateConfig", "palate.cli.data:run_aggregate"),
+    "data balance": Command("take the length bias out of data", "BalanceConfig", "palate.cli.data:run_balance"),
+    "data convert": Command("write preferences in another format", "ConvertConfig", "palate.cli.data:run_convert"),
     "data simulate": Command("write the built-in preference set", "SimulateConfig", "palate.cli.use:run_simulate"),
 }
 

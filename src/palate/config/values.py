@@ -12,11 +12,26 @@ from types import UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from palate.atomic import write_text
+from palate.config.audit import AuditConfig
 from palate.config.commands import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig
+from palate.config.data import AggregateConfig, BalanceConfig, CheckConfig, ConvertConfig, SplitConfig
 from palate.config.training import TrainConfig
 from palate.errors import ConfigError
 
-Config = TypeVar("Config", TrainConfig, EvalConfig, ScoreConfig, SimulateConfig, DemoConfig)
+Config = TypeVar(
+    "Config",
+    TrainConfig,
+    EvalConfig,
+    ScoreConfig,
+    SimulateConfig,
+    DemoConfig,
+    CheckConfig,
+    SplitConfig,
+    AggregateConfig,
+    BalanceConfig,
+    ConvertConfig,
+    AuditConfig,
+)
 
 
 def build(kind: type[Config], values: dict[str, Any], *, absent: Any = None) -> Config:

@@ -71,6 +71,14 @@ class Cell:
             self._check_encodable(self.value)
         return self.value
 
+    def name(self) -> str:
+        """The name of somebody or something: text, or a whole number as text."""
+        if isinstance(self.value, int) and not isinstance(self.value, bool):
+            return str(self.value)
+        if isinstance(self.value, float) and self.value.is_integer():
+            return str(int(self.value))  # a table with empty cells makes its whole numbers floats
+        return self.text()
+
     def number(self) -> float:
         """The number, finite or not; text that spells one counts, since tables hold nothing else."""
         if isinstance(self.value, int | float | str) and not isinstance(self.value, bool):

@@ -1,4 +1,4 @@
-"""What every format yields, before the row's id, place and system message are added."""
+"""What every format yields, before the row's id, place, origin and system message are added."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,18 @@ class Draft:
         responses: K continuations, in the order of the data (chosen first, then rejected).
         comparisons: among the responses.
         id: the group's own id where the format has one inside the row, else the row's id columns are asked.
+        source: as in `PreferenceGroup` where the format says it, else the row's columns are asked.
+        models: likewise.
+        time: likewise.
     """
 
     prompt: Conversation
     responses: tuple[Conversation, ...]
     comparisons: tuple[Comparison, ...] = ()
     id: str = ""
+    source: str = ""
+    models: tuple[str, ...] = ()
+    time: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +35,9 @@ class Reading:
     Attributes:
         drafts: its groups; one for most formats, any number for a tree.
         notes: names of what is unusual but kept, each once.
+        columns: those that were read, where they differ from row to row; the others stand in the format.
     """
 
     drafts: tuple[Draft, ...]
     notes: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()

@@ -1,11 +1,12 @@
 """Pairs: a chosen and a rejected response, the commonest preference data.
 
-Four shapes, told apart by what stands in the columns `prompt`, `chosen` and `rejected`:
+Five shapes, told apart by what stands in the columns `prompt`, `chosen` and `rejected`:
 
 | name | prompt | chosen, rejected |
 |---|---|---|
 | pair-standard | text | text |
 | pair-conversational | messages or text | messages or text, at least one of the three as messages |
+| openrlhf | messages, in `context_messages` | messages or text |
 | pair-implicit-prompt | no such column | messages; the prompt is what they share |
 | hh-transcript | no such column | transcripts; the prompt is what they share |
 
@@ -22,7 +23,7 @@ from palate.data.draft import Draft, Reading
 from palate.data.strengths import STRENGTH_MARGINS
 from palate.data.transcripts import part_transcripts
 from palate.data.turns import SharedPrompt, part, read_messages, read_prompt, read_response
-from palate.records import Comparison
+from palate.records import Comparison, Conversation
 
 PROBABILITY_COLUMNS = ("probability", "soft_label")
 PAIR_COLUMNS = ("margin", "strength", "weight", *PROBABILITY_COLUMNS)
@@ -34,7 +35,15 @@ def read_explicit_pair(row: Cell) -> Reading:
     Raises:
         DataError: `identical-pair`, or a fault of the prompt, of a response or of an optional column.
     """
-    prompt = read_prompt(row["prompt"])
+    return _explicit(row, read_prompt(row["prompt"]))
+
+
+def read_openrlhf_pair(row: Cell) -> Reading:
+    """`context_messages`, `chosen`, `rejected`, the keys of OpenRLHF's data sets; faults as in `read_explicit_pair`."""
+    return _explicit(row, read_prompt(row["context_messages"]))
+
+
+def _explicit(row: Cell, prompt: Conversation) -> Reading:
     chosen = read_response(row["chosen"], prompt)
     rejected = read_response(row["rejected"], prompt)
     if chosen == rejected:

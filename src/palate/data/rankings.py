@@ -67,8 +67,15 @@ def has_order(row: Cell, responses: Cell) -> bool:
     return bool(filled(row, ORDER_COLUMNS)) or any(filled(cell, _ITEM_ORDERS) for cell in responses.items())
 
 
-def compare_all(responses: Sequence[Conversation], goodness: Sequence[float]) -> tuple[Comparison, ...]:
+def compare_all(
+    responses: Sequence[Conversation], goodness: Sequence[float], *, margin_per_point: float = 0.0
+) -> tuple[Comparison, ...]:
     """Every comparison that K numbers imply, higher is better, except between responses of the same text.
+
+    Args:
+        responses: K of them.
+        goodness: K numbers.
+        margin_per_point: margin for a difference of 1; 0 where the numbers say which is better and not by how much.
 
     >>> from palate.records import Message
     >>> a, b, c = ((Message("assistant", text),) for text in "abc")
@@ -76,7 +83,9 @@ def compare_all(responses: Sequence[Conversation], goodness: Sequence[float]) ->
     [(1, 0, 1.0), (2, 0, 1.0), (1, 2, 0.5)]
     """
     return tuple(
-        _comparison(i, j, goodness) for i, j in combinations(range(len(responses)), 2) if responses[i] != responses[j]
+        _comparison(i, j, goodness[i] - goodness[j], margin_per_point)
+        for i, j in combinations(range(len(responses)), 2)
+        if responses[i] != responses[j]
     )
 
 
@@ -94,10 +103,11 @@ def _ranked(row: Cell, prompt: Conversation, listed: Cell) -> Reading:
     return Reading((Draft(prompt, responses, comparisons),), () if complete else ("identical-responses",))
 
 
-def _comparison(i: int, j: int, goodness: Sequence[float]) -> Comparison:
-    if goodness[i] == goodness[j]:
+def _comparison(i: int, j: int, lead: float, margin_per_point: float) -> Comparison:
+    if lead == 0:
         return Comparison(i, j, probability=0.5)
-    return Comparison(i, j) if goodness[i] > goodness[j] else Comparison(j, i)
+    winner, loser = (i, j) if lead > 0 else (j, i)
+    return Comparison(winner, loser, margin=margin_per_point * abs(lead))
 
 
 def _goodness(row: Cell, listed: Cell) -> list[float]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from palate.atomic import write_text
-from palate.data.formats import UNUSED_COLUMN, ParsedRow, parse_row, recognise
+from palate.data.gather import Bundle, bundles
+from palate.data.parse import UNUSED_COLUMN, ParsedRow, parse_rows
 from palate.data.seen import SeenIds
 from palate.data.sources import read_rows
 from palate.data.textfiles import RowOrFault
@@ -115,7 +116,8 @@ class PreferenceStream:
         read: begins to read the rows.
         on_bad_row: whether a bad row stops the reading or is listed in the report. Faults of a whole file
             (missing, not UTF-8, a cut archive) stop it always.
-        max_groups: stop after that many groups; no row beyond them is read.
+        max_groups: stop after that many groups; no row beyond them is read, unless groups are gathered from rows that
+            stand apart, see `palate.data.gather`.
         require_comparisons: False also takes rows that are only to be scored.
 
     Raises:
@@ -139,15 +141,18 @@ class PreferenceStream:
         formats: Counter[str] = Counter()
         notes: Counter[str] = Counter()
         rows = groups = comparisons = 0
-        for row in self.read():
-            rows += 1
+        for bundle in bundles(self.read(), require_comparisons=self.require_comparisons):
+            rows += max(1, len(bundle.rows))
+            if bundle.format is not None:
+                formats[bundle.format.name] += len(bundle.rows)
             try:
-                parsed = self._parse(row, formats)
+                parsed = self._parse(bundle)
             except DataError as error:
                 if self.on_bad_row == "error":
                     error.args = (f"{error} (--on-bad-row skip leaves such rows out)",)
                     raise
-                dropped.append(DroppedRow(error.where, error.reason, error.field, str(error)))
+                together = f" (with all {len(bundle.rows)} rows of its group)" if len(bundle.rows) > 1 else ""
+                dropped.append(DroppedRow(error.where, error.reason, error.field, f"{error}{together}"))
                 continue
             notes.update(parsed.notes)
             for group in parsed.groups[: None if self.max_groups is None else self.max_groups - groups]:
@@ -160,12 +165,11 @@ class PreferenceStream:
                 break
         self.report = ReadReport(groups, comparisons, tuple(dropped), dict(formats), dict(notes), rows)
 
-    def _parse(self, row: RowOrFault, formats: Counter[str]) -> ParsedRow:
-        if isinstance(row, DataError):
-            raise row
-        found = recognise(row, require_comparisons=self.require_comparisons)
-        formats[found.name] += 1
-        return parse_row(row, found, require_comparisons=self.require_comparisons)
+    def _parse(self, bundle: Bundle) -> ParsedRow:
+        if bundle.fault is not None:
+            raise bundle.fault
+        assert bundle.format is not None
+        return parse_rows(bundle.rows, bundle.format, require_comparisons=self.require_comparisons)
 
 
 def read_preferences(

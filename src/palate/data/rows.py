@@ -6,12 +6,16 @@
      "comparisons": [{"winner": 0, "loser": 1,
                       "probability": 1.0, "margin": 0.0, "weight": 1.0,      optional, as in records.Comparison
                       "strength": "much better",                             optional
-                      "votes": [{"annotator": "ann-03", "preferred": 0}]}]}  optional; preferred null for a tie
+                      "votes": [{"annotator": "ann-03", "preferred": 0,      optional; preferred null for a tie
+                                 "first": 1, "seconds": 12.5}]}],            optional, as in records.Vote
+     "source": "campaign 2",                                                 optional, as in records.PreferenceGroup
+     "models": ["a-7b", "b-7b"],                                             optional, one name a response
+     "time": "2024-05-01"}                                                   optional
 
 A plain string is one user message in a prompt and one assistant message in a response. `strength` is what an
 annotator ticked. It is a word, not a number: it becomes a margin only under a mapping that the caller gives,
 such as `palate.data.strengths.STRENGTH_MARGINS`. A row may have further columns; a comparison may not, because a
-misspelled `margin` would otherwise vanish silently.
+misspelled `margin` would otherwise vanish silently; nor may a vote.
 """
 
 import math
@@ -24,6 +28,7 @@ from palate.records import ROLES, Comparison, Conversation, Message, PreferenceG
 Row: TypeAlias = dict[str, Any]
 """One JSON object; this file is the border where such objects become records."""
 
+_VOTE_FIELDS = ("annotator", "preferred", "first", "seconds")
 _COMPARISON_FIELDS = ("winner", "loser", "margin", "strength", "probability", "weight", "votes")
 
 
@@ -35,6 +40,7 @@ def group_to_row(group: PreferenceGroup, strengths: tuple[str, ...] = ()) -> Row
         strengths: one word for each comparison, or nothing.
     """
     words = strengths or ("",) * len(group.comparisons)
+    origin: Row = {"source": group.source, "models": list(group.models), "time": group.time}
     return {
         "id": group.id,
         "prompt": _plain(group.prompt, "user"),
@@ -42,6 +48,7 @@ def group_to_row(group: PreferenceGroup, strengths: tuple[str, ...] = ()) -> Row
         "comparisons": [
             _comparison_row(comparison, word) for comparison, word in zip(group.comparisons, words, strict=True)
         ],
+        **{name: value for name, value in origin.items() if value},
     }
 
 
@@ -54,7 +61,16 @@ def _comparison_row(comparison: Comparison, strength: str) -> Row:
     if strength:
         row["strength"] = strength
     if comparison.votes:
-        row["votes"] = [{"annotator": vote.annotator, "preferred": vote.preferred} for vote in comparison.votes]
+        row["votes"] = [_vote_row(vote) for vote in comparison.votes]
+    return row
+
+
+def _vote_row(vote: Vote) -> Row:
+    row: Row = {"annotator": vote.annotator, "preferred": vote.preferred}
+    if vote.first is not None:
+        row["first"] = vote.first
+    if vote.seconds is not None:
+        row["seconds"] = vote.seconds
     return row
 
 
@@ -93,6 +109,9 @@ def row_to_group(values: Row, where: str, margins: Mapping[str, float] | None = 
             for n, entry in enumerate(_list(values, "comparisons", where))
         ),
         where=where,
+        source=_text(values, "source", where),
+        models=_models(values, len(responses), where),
+        time=_text(values, "time", where),
     )
 
 
@@ -139,10 +158,39 @@ def _votes(entry: Row, pair: tuple[int, int], where: str, field: str) -> tuple[V
     for vote in entry.get("votes") or ():
         if not isinstance(vote, dict) or not isinstance(vote.get("annotator"), str) or "preferred" not in vote:
             raise _error('a vote is {"annotator": text, "preferred": index or null}', "wrong-type", where, field)
-        if vote["preferred"] is not None and vote["preferred"] not in pair:
-            raise _error(f"vote for {vote['preferred']!r}, not one of {pair}", "bad-index", where, field)
-        votes.append(Vote(vote["annotator"], vote["preferred"]))
+        if unknown := [name for name in vote if name not in _VOTE_FIELDS]:
+            allowed = ", ".join(_VOTE_FIELDS)
+            raise _error(f"unknown {unknown}; the fields are {allowed}", "unknown-field", where, field)
+        for name, what in (("preferred", "vote for"), ("first", "first is")):
+            if vote.get(name) is not None and (type(vote[name]) is not int or vote[name] not in pair):
+                raise _error(f"{what} {vote[name]!r}, not one of {pair}", "bad-index", where, field)
+        votes.append(Vote(vote["annotator"], vote["preferred"], vote.get("first"), _seconds(vote, where, field)))
     return tuple(votes)
+
+
+def _seconds(vote: Row, where: str, field: str) -> float | None:
+    if vote.get("seconds") is None:
+        return None
+    seconds = _number(vote, "seconds", 0.0, where, field)
+    if seconds < 0:
+        raise _error(f"{seconds}; a duration is not negative", "out-of-range", where, f"{field}.seconds")
+    return seconds
+
+
+def _models(values: Row, number: int, where: str) -> tuple[str, ...]:
+    names = values.get("models")
+    if names is None or names == []:
+        return ()
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) != number:
+        raise _error(f"give a list of {number} names, one for each response", "wrong-type", where, "models")
+    return tuple(names)
+
+
+def _text(values: Row, name: str, where: str) -> str:
+    value = values.get(name)
+    if value is not None and not isinstance(value, str):
+        raise _error(f"{value!r} is not text", "wrong-type", where, name)
+    return value or ""
 
 
 def _identity(value: Any, where: str) -> str:
@@ -162,7 +210,7 @@ def _response(value: Any, where: str, field: str) -> Conversation:
 
 def _conversation(value: Any, role: Role, where: str, field: str) -> Conversation:
     if isinstance(value, str):
-        return (Message(role, value),)
+        return (Message(role, _sound(value, where, field)),)
     if not isinstance(value, list):
         raise _error("neither a string nor a list of messages", "wrong-type", where, field)
     messages = []
@@ -171,8 +219,19 @@ def _conversation(value: Any, role: Role, where: str, field: str) -> Conversatio
             raise _error('a message is {"role": text, "content": text}', "wrong-type", where, field)
         if message.get("role") not in ROLES:
             raise _error(f"role {message.get('role')!r}; use one of {', '.join(ROLES)}", "unknown-role", where, field)
-        messages.append(Message(cast(Role, message["role"]), message["content"]))
+        messages.append(Message(cast(Role, message["role"]), _sound(message["content"], where, field)))
     return tuple(messages)
+
+
+def _sound(text: str, where: str, field: str) -> str:
+    """The text, which must not hold half of a surrogate pair: JSON can spell one, and no tokenizer or file takes it."""
+    if not text.isascii():
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            message = f"character {error.start} is half of an emoji (a lone surrogate); mend or remove it"
+            raise _error(message, "not-text", where, field) from error
+    return text
 
 
 def _index(value: Any, number: int, where: str, field: str) -> int:

@@ -43,7 +43,7 @@ def held_out(prompts: NDArray[np.uint64], fraction: float, *, seed: int = 0) -> 
             f"cannot hold out data: all {len(prompts)} groups have the same prompt; give --eval-data, "
             "or --eval-fraction 0 to train without held-out data"
         )
-    draws = np.array([_uniform(f"{prompt:016x}", seed) for prompt in distinct])
+    draws = np.array([draw(f"{prompt:016x}", seed) for prompt in distinct])
     out = draws < fraction
     if not out.any():
         out[draws.argmin()] = True
@@ -53,6 +53,7 @@ def held_out(prompts: NDArray[np.uint64], fraction: float, *, seed: int = 0) -> 
     return held
 
 
-def _uniform(prompt: str, seed: int) -> float:
-    digest = hashlib.sha256(f"{seed}:{prompt}".encode()).digest()
+def draw(name: str, seed: int) -> float:
+    """A number in [0, 1) that depends on a name and the seed alone, on every machine; prompts go by their hash."""
+    digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64

@@ -23,7 +23,7 @@ from palate.errors import DataError
 
 _LONGEST_CELL = 2**31 - 1  # csv's default of 131,072 characters is less than one long conversation
 _LIST_COLUMNS = frozenset({"responses", "completions", "ranks", "scores", "votes", "comparisons"})
-_ROW_COLUMNS = frozenset({"prompt", "chosen", "context", "instruction", "votes"})
+_ROW_COLUMNS = frozenset({"prompt", "chosen", "context", "instruction", "votes", "annotations", "fields", "questions"})
 
 
 @dataclass(frozen=True, slots=True)

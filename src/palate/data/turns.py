@@ -9,11 +9,25 @@ since both train a model without any sign that something is wrong.
 from dataclasses import dataclass
 from itertools import pairwise
 
-from palate.data.cells import Cell
+from palate.data.cells import Cell, filled
 from palate.records import ROLES, Conversation, Message
 
+_AS_SHOWN = ("empty-response", "prompt-in-response")  # what people judged is kept, however odd
 _ECHO_WORDS = 3
 """A response that opens with a prompt of fewer words is no sign of a fault: "Good morning" answers itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFault:
+    """Why turns cannot be used.
+
+    Attributes:
+        reason: a short fixed name, as in `DataError`.
+        message: what is wrong and how to mend it.
+    """
+
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +65,15 @@ def read_prompt(cell: Cell) -> Conversation:
             message.
     """
     prompt = read_messages(cell) if isinstance(cell.value, list) else (Message("user", cell.text()),)
-    users = [message for message in prompt if message.role == "user"]
-    if not users or not all(message.content.strip() for message in users):
-        raise cell.fault("empty-prompt", "a user turn is missing or holds no text; fill it or remove the row")
-    if prompt[-1].role == "assistant":
-        message = "ends with the assistant's turn; the prompt must end before the response, move that turn into it"
-        raise cell.fault("wrong-role", message)
+    if fault := prompt_fault(prompt):
+        raise cell.fault(fault.reason, fault.message)
     return prompt
+
+
+def read_optional_prompt(row: Cell, names: tuple[str, ...]) -> Conversation:
+    """The prompt in the first of these columns that holds something, else none at all; faults as in `read_prompt`."""
+    cells = filled(row, names)
+    return read_prompt(cells[0]) if cells else ()
 
 
 def read_response(cell: Cell, prompt: Conversation, *, as_shown: bool = False) -> Conversation:
@@ -78,17 +94,34 @@ def read_response(cell: Cell, prompt: Conversation, *, as_shown: bool = False) -
         response = read_messages(cell)
         if _starts_with(response, prompt):
             response = response[len(prompt) :]
-        if response and not response[0].role == response[-1].role == "assistant":
-            raise cell.fault("wrong-role", _strange_ends(response))
-    if as_shown:
-        return response
+    fault = response_fault(response, prompt)
+    if fault and not (as_shown and response and fault.reason in _AS_SHOWN):
+        raise cell.fault(fault.reason, fault.message)
+    return response
+
+
+def prompt_fault(prompt: Conversation) -> TurnFault | None:
+    """What keeps a conversation from being a prompt: `empty-prompt` or `wrong-role`."""
+    users = [message for message in prompt if message.role == "user"]
+    if not users or not all(message.content.strip() for message in users):
+        return TurnFault("empty-prompt", "a user turn is missing or holds no text; fill it or remove the row")
+    if prompt[-1].role == "assistant":
+        message = "ends with the assistant's turn; the prompt must end before the response, move that turn into it"
+        return TurnFault("wrong-role", message)
+    return None
+
+
+def response_fault(response: Conversation, prompt: Conversation) -> TurnFault | None:
+    """What keeps a conversation from being a response: `wrong-role`, `empty-response` or `prompt-in-response`."""
+    if response and not response[0].role == response[-1].role == "assistant":
+        return TurnFault("wrong-role", _strange_ends(response))
     if not response or not response[-1].content.strip():
-        raise cell.fault("empty-response", "the response holds no text; fill it or remove the row")
-    question = prompt[-1].content.strip()
+        return TurnFault("empty-response", "the response holds no text; fill it or remove the row")
+    question = prompt[-1].content.strip() if prompt else ""
     if len(question.split()) >= _ECHO_WORDS and response[0].content.lstrip().startswith(question):
         message = "begins with the prompt's text again; cut that off, so that the prompt is read once"
-        raise cell.fault("prompt-in-response", message)
-    return response
+        return TurnFault("prompt-in-response", message)
+    return None
 
 
 def part(first: Conversation, second: Conversation, cells: tuple[Cell, Cell]) -> SharedPrompt:

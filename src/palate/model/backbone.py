@@ -81,6 +81,21 @@ def load_backbone(
     return Loaded(backbone, tokenizer, tuple(remarks))
 
 
+def load_tokenizer(name: str) -> tuple[PreTrainedTokenizerBase, tuple[str, ...]]:
+    """The tokenizer of a directory, hub id or alias, without the weights, and what had to be said about it.
+
+    Raises:
+        ModelError: nothing is found under that name.
+    """
+    location, files = locate(name)
+    try:
+        with quiet_transformers(), redirect_stderr(StringIO()) if files else nullcontext():
+            tokenizer = AutoTokenizer.from_pretrained(location, **files)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"cannot load a tokenizer from {name!r}: {error}") from error
+    return tokenizer, tuple(settle_template(tokenizer))
+
+
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
     """No load report: its "unexpected" LM head is meant to be left out, and what is missing is checked here."""

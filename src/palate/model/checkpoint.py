@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from palate.config import PoolingName
-from palate.errors import ModelError
+from palate.errors import MissingHeadError, ModelError
 from palate.model.backbone import load_backbone
 from palate.model.contract import FILE_NAME, Contract, check
 from palate.model.head import RewardHead
@@ -135,7 +135,7 @@ def _read(directory: Path, tensors: Mapping[str, Path], name: str) -> Tensor:
 def _read_head(directory: Path, tensors: Mapping[str, Path], name: str) -> tuple[RewardHead, list[str]]:
     weight = _read(directory, tensors, name).float()
     if weight.shape[0] != 1:
-        raise ModelError(f"{directory} has a head of {weight.shape[0]} labels; a reward model has exactly 1")
+        raise MissingHeadError(f"{directory} has a head of {weight.shape[0]} labels; a reward model has exactly 1")
     bias_name = name.replace("weight", "bias")
     head = RewardHead(weight.shape[1], bias=bias_name in tensors)
     remarks: list[str] = []
@@ -173,9 +173,11 @@ def _foreign_classifier(
     config = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if kind is None:
-        raise ModelError(f"{directory} has no reward head ({_HEAD} is missing), and {config.model_type} no classifier")
+        raise MissingHeadError(
+            f"{directory} has no reward head ({_HEAD} is missing), and {config.model_type} no classifier"
+        )
     if config.num_labels != 1:
-        raise ModelError(
+        raise MissingHeadError(
             f"{directory} has no reward head: {_HEAD} is missing from the file and its classifier has "
             f"{config.num_labels} labels; a reward model has exactly 1"
         )
@@ -187,7 +189,7 @@ def _foreign_classifier(
         trust_remote_code=trust_remote_code,
     )
     if missing := sorted(info["missing_keys"]):
-        raise ModelError(f"{directory} has no reward head: {', '.join(missing)} missing from the file")
+        raise MissingHeadError(f"{directory} has no reward head: {', '.join(missing)} missing from the file")
     loaded = load_backbone(str(directory), dtype=dtype, trust_remote_code=trust_remote_code)
     head = RewardHead(1)
     nn.init.ones_(head.score.weight)

@@ -15,6 +15,7 @@ from palate.config import TrainConfig
 from palate.data import cache
 from palate.data.cache import Tokenized
 from palate.data.load import stream_groups
+from palate.data.manifest import verify_training
 from palate.data.read import GroupStream, ReadReport
 from palate.data.render import render
 from palate.data.split import held_out
@@ -89,8 +90,10 @@ def read(config: TrainConfig, show: Display) -> RawData:
     """Look at every row once, before any model is loaded: a broken row should not cost a minute.
 
     Raises:
-        DataError: the data cannot be read.
+        DataError: the data cannot be read, or has changed since `palate data split` wrote it.
     """
+    for remark in verify_training(config.data, config.eval_data):
+        show.say(f"{'warning: ' if remark.warning else ''}{remark.text}")
     training = _look(config.data, config, show)
     return RawData(training, None if config.eval_data is None else _look(config.eval_data, config, show))
 

@@ -7,27 +7,30 @@ the last, small batch as a full one. Three decisions run through the module.
   not 0 or 1 depending on the direction of a comparison sign.
 - A pair whose label is a tie has no right answer, so it is left out of accuracy and margins and counted in
   `label_ties`. It does have a loss (the best prediction is 1/2), so it stays in the mean loss.
-- Pairs that share a prompt tend to be right or wrong together. The interval of an accuracy therefore
-  resamples prompts; one over pairs would be too narrow by as much as the pairs of a prompt agree.
+- Pairs that share a prompt are not independent; see `palate.metrics.intervals`.
 
-Shape legend: C comparisons, A those with a right answer, M clusters, K kinds of cluster, R resamples.
+Shape legend: C comparisons, A those with a right answer, B those of a length bucket.
 """
 
-import math
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from statistics import NormalDist
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from palate.metrics.intervals import (
+    Floats,
+    IntervalMethod,
+    Ints,
+    Names,
+    accuracy_interval,
+    cluster_codes,
+    wilson_interval,
+)
+
 Scalar = TypeVar("Scalar", bound=np.generic)
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Names = Sequence[Hashable] | NDArray[Any]
-IntervalMethod = Literal["prompt-bootstrap", "wilson"]
 
 BUCKET_TOKENS = 100
 
@@ -40,15 +43,6 @@ class Accuracy:
     num_pairs: int
     num_reward_ties: int
     num_label_ties: int
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """A confidence interval, and how it was found."""
-
-    low: float
-    high: float
-    method: IntervalMethod
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,74 +114,6 @@ def pairwise_accuracy(
     return Accuracy(float(correct_A.mean()), len(correct_A), num_ties, int(is_tie_C.sum()))
 
 
-def wilson_interval(successes: float, n: int, confidence: float = 0.95) -> Interval:
-    """Interval of a proportion from n independent trials; within [0, 1], and never without width.
-
-    Wilson (1927): the two p with (p - successes/n)^2 = z^2 p (1 - p) / n. Half successes (equal rewards) are
-    allowed and leave it a little too wide, since a half varies less than a whole.
-
-    Raises:
-        ValueError: n is 0, successes are not in [0, n], or confidence is not in (0, 1).
-
-    >>> interval = wilson_interval(8, 10)
-    >>> f"{interval.low:.4f} {interval.high:.4f}"
-    '0.4902 0.9433'
-    """
-    if not (n >= 1 and 0 <= successes <= n):
-        raise ValueError(f"{successes} successes in {n} trials: needs n >= 1 and 0 <= successes <= n")
-    z = NormalDist().inv_cdf(_tails(confidence)[1])
-    share, scale = successes / n, 1 + z * z / n
-    centre = (share + z * z / (2 * n)) / scale
-    spread = z * math.sqrt(share * (1 - share) / n + (z / (2 * n)) ** 2) / scale
-    # At 0 and n successes one end is exactly 0 or 1, and rounding would leave it 1e-17 off, on either side.
-    low = 0.0 if successes == 0 else centre - spread
-    high = 1.0 if successes == n else centre + spread
-    return Interval(low, high, "wilson")
-
-
-def cluster_bootstrap_interval(
-    correct: ArrayLike, cluster: Names, *, num_resamples: int = 2000, seed: int = 0, confidence: float = 0.95
-) -> Interval:
-    """Percentile interval of an accuracy, from resampling whole clusters (prompts) with replacement.
-
-    Each resample draws as many clusters as there are and divides the sum of `correct` by the number of pairs.
-    Clusters of equal sum and size are interchangeable, so one multinomial draw of how many of each kind come
-    up has the same distribution, at a cost that does not grow with their number. Where all clusters have the
-    same accuracy, as with a single one, the interval has no width and says nothing: see `accuracy_interval`.
-    Source: Efron and Tibshirani (1993), chapter 13, with clusters for observations.
-
-    Args:
-        correct: [C], 1 for right, 0 for wrong, 0.5 for an equal reward.
-        cluster: [C], any hashable names, in the order of `correct`.
-        num_resamples: with 2000, ends vary from seed to seed by about 2 % of the width.
-        seed: the same seed and pairs give the same interval, in whatever order the pairs come.
-        confidence: in (0, 1).
-
-    Raises:
-        ValueError: lengths differ, there are no pairs, or confidence is not in (0, 1).
-    """
-    kind_K2, count_K = np.unique(_cluster_sums(correct, cluster), axis=0, return_counts=True)
-    generator, num_clusters = np.random.default_rng(seed), int(count_K.sum())
-    total_R2 = generator.multinomial(num_clusters, count_K / num_clusters, size=num_resamples) @ kind_K2
-    low, high = np.quantile(total_R2[:, 0] / total_R2[:, 1], _tails(confidence))
-    return Interval(float(low), float(high), "prompt-bootstrap")
-
-
-def accuracy_interval(correct: ArrayLike, cluster: Names) -> Interval:
-    """The 95 % interval to report: `cluster_bootstrap_interval`, or Wilson's where that one has no width.
-
-    It has none with fewer than two clusters, and where all clusters have the same accuracy. Wilson's takes
-    pairs for independent: too narrow when a prompt has several. `method` says which one it is.
-
-    Raises:
-        ValueError: lengths differ, or there are no pairs.
-    """
-    right_M, pairs_M = _cluster_sums(correct, cluster).T
-    if np.ptp(right_M / pairs_M) > 0:
-        return cluster_bootstrap_interval(correct, cluster)
-    return wilson_interval(float(right_M.sum()), int(pairs_M.sum()))
-
-
 def evaluate_pairs(
     reward_winner: ArrayLike,
     reward_loser: ArrayLike,
@@ -217,7 +143,7 @@ def evaluate_pairs(
 
     accuracy = pairwise_accuracy(reward_winner, reward_loser, is_tie=label_C == 0.5)
     kept_C = label_C != 0.5
-    margin_A, cluster_A = margin_C[kept_C], _codes(cluster, len(margin_C))[kept_C]
+    margin_A, cluster_A = margin_C[kept_C], cluster_codes(cluster, len(margin_C))[kept_C]
     correct_A = _correct(margin_A)
     interval = accuracy_interval(correct_A, cluster_A)
     wilson = wilson_interval(float(correct_A.sum()), len(correct_A))
@@ -253,23 +179,6 @@ def _correct(margin_C: Floats) -> Floats:
     return (np.sign(margin_C) + 1) / 2
 
 
-def _cluster_sums(correct: ArrayLike, cluster: Names) -> Floats:
-    """[M, 2]: the sum of `correct` and the number of pairs of each cluster."""
-    correct_C = np.asarray(correct, dtype=np.float64)
-    if correct_C.size == 0:
-        raise ValueError("there are no pairs: an interval needs one or more")
-    code_C = _codes(cluster, len(correct_C))
-    return np.stack([np.bincount(code_C, weights=correct_C), np.bincount(code_C)], axis=1)
-
-
-def _codes(cluster: Names, num_pairs: int) -> Ints:
-    """Names as integers 0, 1, 2 and so on, in order of appearance."""
-    if len(cluster) != num_pairs:
-        raise ValueError(f"cluster has {len(cluster)} entries for {num_pairs} pairs")
-    seen: dict[Hashable, int] = {}
-    return np.fromiter((seen.setdefault(name, len(seen)) for name in cluster), np.int64, num_pairs)
-
-
 def _margins(winner: ArrayLike, loser: ArrayLike) -> Floats:
     winner_C = np.asarray(winner, dtype=np.float64)
     if winner_C.size == 0:
@@ -292,9 +201,3 @@ def _refuse(bad_C: Bools, what: str) -> None:
     if rows:
         named = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
         raise ValueError(f"{len(rows)} of {bad_C.size} {what}: at {named}")
-
-
-def _tails(confidence: float) -> tuple[float, float]:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence is {confidence}: it must lie between 0 and 1")
-    return (1 - confidence) / 2, (1 + confidence) / 2

@@ -1,0 +1,244 @@
+"""Length kept out of a reward that is trained on people who prefer long arguments, three ways.
+
+    python -m benchmarks.length_bias_ukp --model smollm2
+
+UKPConvArg1 asks which of two arguments convinces more; the longer one wins 72 % of the decided pairs. The same body is
+trained on as many of them as they are, on a set from `palate data balance`, and with either length control, and judged
+on arguments of debates that it has not seen: how much of the reward is length, and how well it ranks arguments that are
+equally long.
+"""
+
+import os
+import tempfile
+import time
+from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+import palate
+from benchmarks.report import RESULTS, Report, Row, Target
+from palate.curate.balance import balance
+from palate.data.read import read_preferences
+from palate.data.render import tokenize
+from palate.errors import DataError
+from palate.metrics import accuracy_interval
+from palate.model.reward_model import RewardModel
+from palate.records import Comparison, Conversation, PreferenceGroup
+from palate.scoring import score_groups
+from palate.testing.runs import write_groups
+
+Floats = NDArray[np.float64]
+
+_FILE = Path("ukpconvarg1", "pairs.jsonl.gz")
+RUNS = {
+    "none": "none",
+    "balance": "none",
+    "covariate": "covariate",
+    "decorrelation": "decorrelation",
+}
+"""By name of the run, `--length-control`; `balance` trains on balanced pairs instead."""
+TABLE = "Length in the reward, on unseen debates"
+NOTES = [
+    "r2: of the reward on the logarithm of the response's characters, over all held-out arguments; within: the "
+    "same with both taken from their mean over the arguments to one prompt, which is what ranking sees.",
+    "matched: accuracy on held-out pairs whose lengths differ by at most 10 %, with an interval over prompts. all: on "
+    "all held-out pairs, where preferring the longer one is right 72 % of the time. gap: by how much more often the "
+    "reward is right where the longer argument won than where the shorter one did.",
+    "All runs see as many pairs, in steps of the same size. Held-out debates share no argument with the others; both "
+    "sides of a debate are held out together.",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """One group a prompt, of all its arguments; pairs are its comparisons."""
+
+    groups: tuple[PreferenceGroup, ...]
+
+    def lengths(self) -> list[Floats]:
+        """Logarithm of the characters of each argument, by group."""
+        return [np.log([max(1, characters(one)) for one in group.responses]) for group in self.groups]
+
+
+def default_data() -> Path:
+    """UKPConvArg1, in `$PALATE_DATA` or in `shared/data` beside the checkout.
+
+    Raises:
+        DataError: it is in neither.
+    """
+    named = os.environ.get("PALATE_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not (folder / _FILE).exists():
+        message = f"the data is not there; give --data, or set PALATE_DATA to a folder with {_FILE}"
+        raise DataError(message, reason="file-missing", where=str(folder / _FILE))
+    return folder / _FILE
+
+
+def characters(response: Conversation) -> int:
+    return sum(len(turn.content) for turn in response)
+
+
+def usable(path: Path, longest: int) -> list[PreferenceGroup]:
+    """Decided pairs of two different arguments that are both short enough to be read whole."""
+    groups = read_preferences(str(path)).groups
+    return [
+        group
+        for group in groups
+        if not group.comparisons[0].is_tie
+        and group.responses[0] != group.responses[1]
+        and max(map(characters, group.responses)) <= longest
+    ]
+
+
+def debate(group: PreferenceGroup) -> str:
+    """What both sides of a debate have in common: the quoted name in the prompt."""
+    return group.prompt[0].content.split('"')[1]
+
+
+def merged(groups: list[PreferenceGroup]) -> HeldOut:
+    """Each distinct argument once, so that it is scored once."""
+    by_prompt: dict[str, list[PreferenceGroup]] = {}
+    for group in groups:
+        by_prompt.setdefault(group.prompt_hash, []).append(group)
+    whole = []
+    for several in by_prompt.values():
+        place: dict[Conversation, int] = {}
+        comparisons = []
+        for group in several:
+            at = [place.setdefault(response, len(place)) for response in group.responses]
+            one = group.comparisons[0]
+            comparisons.append(Comparison(at[one.winner], at[one.loser]))
+        whole.append(replace(several[0], responses=tuple(place), comparisons=tuple(comparisons)))
+    return HeldOut(tuple(whole))
+
+
+def judged(model: RewardModel, held_out: HeldOut, max_length: int) -> Row:
+    """Figures of one reward model."""
+    tokens = tokenize(held_out.groups, model.tokenizer, max_length=max_length, over_long="error").groups
+    rewards = [found.astype(np.float64) for found in score_groups(model, tokens)]
+    lengths = held_out.lengths()
+    rows = [
+        (reward[one.winner] - reward[one.loser], length[one.winner] - length[one.loser], number)
+        for number, (group, reward, length) in enumerate(zip(held_out.groups, rewards, lengths, strict=True))
+        for one in group.comparisons
+    ]
+    gap, difference, prompt = np.array(rows).T
+    right = (np.sign(gap) + 1) / 2
+    matched = np.abs(difference) <= np.log(1.1)
+    interval = accuracy_interval(right[matched], prompt[matched].tolist())
+    return {
+        "r2": squared_correlation(np.concatenate(rewards), np.concatenate(lengths)),
+        "within": squared_correlation(centred(rewards), centred(lengths)),
+        "matched": float(right[matched].mean()),
+        "low": interval.low,
+        "high": interval.high,
+        "matched_pairs": int(matched.sum()),
+        "all": float(right.mean()),
+        "gap": float(right[difference > 0].mean() - right[difference < 0].mean()),
+        "pairs": len(right),
+    }
+
+
+def squared_correlation(a: Floats, b: Floats) -> float:
+    """R^2 of either on the other; 0 where one of them is constant."""
+    return float(np.corrcoef(a, b)[0, 1] ** 2) if np.ptp(a) > 0 and np.ptp(b) > 0 else 0.0
+
+
+def centred(values: list[Floats]) -> Floats:
+    return np.concatenate([group - group.mean() for group in values])
+
+
+def training_sets(groups: list[PreferenceGroup], number: int, folder: Path, seed: int) -> dict[str, Path]:
+    """So many pairs as they are, and so many of the balanced ones; the draw does not look at lengths."""
+    everything = write_groups(folder / "all.jsonl", groups)
+    found = balance(str(everything), out=str(folder / "balanced.jsonl"), by_source=False, seed=seed)
+    print(f"palate data balance: {found.summary()}", flush=True)
+    sets = {}
+    for name, some in (("plain", groups), ("balance", list(read_preferences(str(found.out)).groups))):
+        if len(some) < number:
+            raise SystemExit(f"--pairs {number}: only {len(some)} are left, {name}")
+        drawn = np.random.default_rng(seed).permutation(len(some))[:number]
+        sets[name] = write_groups(folder / f"{name}-drawn.jsonl", [some[row] for row in sorted(drawn)])
+    return sets
+
+
+def trained(run: str, data: Path, options: Namespace, folder: Path) -> tuple[RewardModel, float]:
+    """The model, and the seconds that it took."""
+    started = time.perf_counter()
+    settings = {"length_coefficient": options.coefficient} if run == "decorrelation" else {}
+    result = palate.train(
+        model=options.model,
+        data=str(data),
+        out=str(folder / run),
+        eval_fraction=0,
+        max_length=options.max_length,
+        pairs_per_step=options.pairs_per_step,
+        tokens_per_pack=options.tokens_per_pack,
+        epochs=options.epochs,
+        lr=options.lr,
+        dtype=options.dtype,
+        length_control=RUNS[run],
+        seed=options.seed,
+        save_every=0,
+        cache=False,
+        **settings,
+    )
+    return result.model, time.perf_counter() - started
+
+
+def parsed(arguments: list[str] | None) -> Namespace:
+    parser = ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--data", type=Path, help="pairs.jsonl.gz of UKPConvArg1, as palate's shared data has it")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    parser.add_argument("--runs", default=",".join(RUNS))
+    parser.add_argument("--pairs", type=int, default=480)
+    parser.add_argument("--debates", type=int, default=5, help="held out, of 16")
+    parser.add_argument("--longest", type=int, default=700, help="characters of an argument")
+    parser.add_argument("--max-length", type=int, default=320)
+    parser.add_argument("--pairs-per-step", type=int, default=16)
+    parser.add_argument("--tokens-per-pack", type=int, default=8192)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--coefficient", type=float, default=1.0, help="of decorrelation")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parsed(arguments)
+    groups = usable(options.data or default_data(), options.longest)
+    names = sorted({debate(group) for group in groups})
+    out = set(np.random.default_rng(options.seed).permutation(names)[: options.debates])
+    held_out = merged([group for group in groups if debate(group) in out])
+    settings = {name: value for name, value in vars(options).items() if name not in ("data", "out")}
+    report = Report("length_bias_ukp", "Length kept out of the reward", settings, NOTES)
+    rows: dict[str, Row] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        training = [group for group in groups if debate(group) not in out]
+        sets = training_sets(training, options.pairs, folder, options.seed)
+        for run in options.runs.split(","):
+            model, seconds = trained(run, sets.get(run, sets["plain"]), options, folder)
+            rows[run] = judged(model, held_out, options.max_length)
+            report.add(TABLE, run=run, **rows[run], seconds=round(seconds))
+    controlled = [rows[name] for name in rows if name != "none"]
+    if "none" in rows and controlled:
+        report.targets = [
+            Target("R^2 without", "at least", 0.3, rows["none"]["r2"]),
+            *(Target(f"R^2 with {name}", "at most", 0.1, rows[name]["r2"]) for name in rows if name != "none"),
+            *(
+                Target(f"matched accuracy with {name}", "at least", round(rows["none"]["matched"], 4), row["matched"])
+                for name, row in rows.items()
+                if name != "none"
+            ),
+        ]
+    report.write(options.out)
+
+
+if __name__ == "__main__":
+    main()

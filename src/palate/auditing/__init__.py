@@ -1,0 +1,1 @@
+"""Is a reward model sound? Evidence, or the fault by its name."""

@@ -1,0 +1,143 @@
+"""A checkpoint in this process as a scorer, whose rewards are kept between audits.
+
+A reward depends on the weights, the template and tokenizer, the length limit, the precision and the text: their hash
+is the name under which it is kept, so an audit that is run again, or with more data, computes only what is new.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from palate.auditing.scorer import Floats
+from palate.data.render import tokenize_each
+from palate.model.contract import head_hash, package_versions, template_hash, tokenizer_hash
+from palate.model.reward_model import RewardModel
+from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
+from palate.scoring import ScoringRun, score_groups
+
+
+class LocalScorer:
+    """A reward model through palate's packs, each prompt computed once.
+
+    Args:
+        model: the reward model.
+        name: its directory or id.
+        tokens_per_pack: budget of one forward pass.
+        memory: where rewards are kept; None keeps none.
+        on_progress: told how many groups are done, and whether they were only looked up.
+    """
+
+    def __init__(
+        self,
+        model: RewardModel,
+        name: str,
+        *,
+        tokens_per_pack: int = 4096,
+        memory: "RewardMemory | None" = None,
+        on_progress: Callable[[int], None] = lambda _done: None,
+    ) -> None:
+        self.model = model
+        self._name = name
+        self._tokens_per_pack = tokens_per_pack
+        self._memory = memory
+        self._on_progress = on_progress
+        self.over_long = 0
+        """Groups that had no reward because a sequence was too long."""
+
+    @property
+    def name(self) -> str:
+        """Directory or id."""
+        return self._name
+
+    def score(self, groups: Sequence[PreferenceGroup]) -> list[Floats]:
+        """See `Scorer`; NaN for groups with a sequence of more than the model's `max_length` tokens."""
+        keys = [group_key(group) for group in groups]
+        known = self._memory.recall(keys) if self._memory is not None else {}
+        self._on_progress(sum(key in known for key in keys))
+        new = {key: group for key, group in zip(keys, groups, strict=True) if key not in known}
+        computed = dict(zip(new, self._compute(list(new.values())), strict=True))
+        if self._memory is not None:
+            self._memory.keep(computed)
+        results = [known[key] if key in known else computed[key] for key in keys]
+        self.over_long += sum(bool(np.isnan(rewards).all()) for rewards in results)
+        return results
+
+    def _compute(self, groups: list[PreferenceGroup]) -> list[Floats]:
+        results = list(tokenize_each(groups, self.model.tokenizer, max_length=self.model.max_length, over_long="drop"))
+        self._on_progress(sum(isinstance(result, DroppedRow) for result in results))
+        fits = (result for result in results if isinstance(result, TokenizedGroup))
+        rewards = score_groups(
+            self.model,
+            fits,
+            tokens_per_pack=self._tokens_per_pack,
+            on_progress=self._on_progress,
+            require_finite=False,
+            run=ScoringRun(),
+        )
+        return [
+            np.full(len(group.responses), np.nan)
+            if isinstance(result, DroppedRow)
+            else next(rewards).astype(np.float64)
+            for group, result in zip(groups, results, strict=True)
+        ]
+
+
+def group_key(group: PreferenceGroup) -> str:
+    """Identity of a prompt and its responses, roles and all."""
+    turns = [[(m.role, m.content) for m in conversation] for conversation in (group.prompt, *group.responses)]
+    return hashlib.sha256(json.dumps(turns).encode()).hexdigest()
+
+
+def model_key(model: RewardModel) -> str:
+    """Identity of everything but the text that a reward depends on."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.backbone.state_dict().items()):
+        flat = tensor.detach().float().cpu().flatten()
+        # sums over strided parts tell weights apart without hashing gigabytes
+        digest.update(f"{name}{tuple(tensor.shape)}{flat[::97].sum().item()!r}{flat.abs().sum().item()!r}".encode())
+    parts = (
+        head_hash(model.head.score.weight),
+        template_hash(model.tokenizer),
+        tokenizer_hash(model.tokenizer),
+        model.pooling_name,
+        str(model.max_length),
+        str(model.compute_dtype),
+        json.dumps(package_versions(), sort_keys=True),
+    )
+    digest.update("\n".join(parts).encode())
+    return digest.hexdigest()
+
+
+class RewardMemory:
+    """Rewards of one model on disk, in a small database under palate's cache folder.
+
+    Args:
+        folder: where the databases lie.
+        key: of the model, see `model_key`.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._database = sqlite3.connect(folder / f"{key[:32]}.sqlite", timeout=60)
+        self._database.execute("CREATE TABLE IF NOT EXISTS rewards (key TEXT PRIMARY KEY, rewards BLOB)")
+
+    def recall(self, keys: Sequence[str]) -> dict[str, Floats]:
+        """The rewards that are known."""
+        found: dict[str, Floats] = {}
+        for key in keys:
+            row = self._database.execute("SELECT rewards FROM rewards WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                found[key] = np.frombuffer(row[0], np.float64)
+        return found
+
+    def keep(self, rewards: dict[str, Floats]) -> None:
+        """Remember them, all or none."""
+        with self._database:
+            self._database.executemany(
+                "INSERT OR REPLACE INTO rewards VALUES (?, ?)",
+                [(key, np.asarray(value, np.float64).tobytes()) for key, value in rewards.items()],
+            )

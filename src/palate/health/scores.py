@@ -1,0 +1,43 @@
+"""Rewards of a model for the data that is being checked, as `palate score` writes them."""
+
+from pathlib import Path
+
+import numpy as np
+
+from palate.data.sources import read_rows
+from palate.errors import DataError
+from palate.health.corpus import Corpus, Floats
+
+
+def read_margins(path: Path, corpus: Corpus) -> Floats:
+    """[C], reward of the winner minus reward of the loser; NaN where the file has no reward.
+
+    Lines and groups are brought together by id; both have the order of the data.
+
+    Raises:
+        DataError: the file cannot be read, a line is not one of `palate score`, or it is of other data.
+    """
+    rewards: dict[str, list[float] | None] = {}
+    for row in read_rows(str(path)):
+        if isinstance(row, DataError):
+            raise row
+        if not {"id", "rewards"} <= row.values.keys():
+            message = "no id and rewards; give the file that palate score wrote for this data"
+            raise DataError(message, reason="no-rewards", where=row.where)
+        rewards[str(row.values["id"])] = row.values["rewards"]
+    flat = np.full(len(corpus.responses.key), np.nan)
+    missing = 0
+    for group in np.flatnonzero(~corpus.groups.against).tolist():
+        start, end = corpus.groups.start[group : group + 2].tolist()
+        found = rewards.get(corpus.id(group), ())
+        if found is None:  # over-long, say: counted where it was scored
+            continue
+        if len(found) != end - start:
+            missing += 1
+            continue
+        flat[start:end] = found
+    if missing:
+        message = f"{missing:,} groups of the data have no rewards in it, or another number; score this very data"
+        raise DataError(message, reason="other-data", where=str(path))
+    margins: Floats = flat[corpus.comparisons.winner] - flat[corpus.comparisons.loser]
+    return margins
