@@ -55,7 +55,7 @@ class Conflicts:
         decided: those in which one of two different texts wins.
         pairs: distinct pairs of texts among the decided.
         turned: the decided comparisons of pairs that go both ways.
-        turned_pairs: [.., 2], of each such pair a comparison for each way.
+        turned_pairs: [.., 2], of each such pair a comparison for each way, the earlier first.
         repeated: [.., 2], an earlier comparison and one that repeats it, outcome included.
         margins: [.., 2], of pairs with different margins for the same winner the least and the largest.
         identical: comparisons of a text with itself.
@@ -121,18 +121,19 @@ def find_conflicts(corpus: Corpus, labels: Labels, *, cycles: int = 5) -> Confli
     back = np.bincount(labels.pair[labels.decided & ~labels.forward], minlength=len(labels.low))
     both_ways = (ahead > 0) & (back > 0)
     turned = labels.decided & both_ways[labels.pair]
+    one_way, other_way = _first_of(labels, forward=True), _first_of(labels, forward=False)
+    stands_for = np.where(ahead > back, one_way, other_way)
     edge = np.flatnonzero(ahead != back)
+    edge = edge[np.argsort(stands_for[edge])]  # in the order of the data, so that examples come from its beginning
     upward = ahead[edge] > back[edge]
     winner, loser = np.where(upward, [labels.low[edge], labels.high[edge]], [labels.high[edge], labels.low[edge]])
-    one_way, other_way = _first_of(labels, forward=True), _first_of(labels, forward=False)
-    stands_for = np.where(upward, one_way[edge], other_way[edge])
     threes, cyclic_threes = triangles(winner, loser, labels.texts)
     return Conflicts(
         comparisons=len(labels.row),
         decided=int(labels.decided.sum()),
         pairs=int((ahead + back > 0).sum()),
         turned=labels.row[turned],
-        turned_pairs=np.stack([one_way, other_way], axis=1)[both_ways],
+        turned_pairs=_in_order(np.sort(np.stack([one_way, other_way], axis=1)[both_ways], axis=1)),
         repeated=_repeated(labels),
         margins=_margins(labels, corpus.comparisons.margin[labels.row]),
         identical=labels.row[labels.identical],
@@ -143,7 +144,7 @@ def find_conflicts(corpus: Corpus, labels: Labels, *, cycles: int = 5) -> Confli
         against_order=int(against_order(winner, loser, labels.texts).sum()),
         threes=threes,
         cyclic_threes=cyclic_threes,
-        cycles=tuple(tuple(stands_for[c].tolist()) for c in short_cycles(winner, loser, labels.texts, cycles)),
+        cycles=tuple(tuple(stands_for[edge[c]].tolist()) for c in short_cycles(winner, loser, labels.texts, cycles)),
     )
 
 
@@ -174,7 +175,11 @@ def _margins(labels: Labels, margin: NDArray[np.float64]) -> Ints:
     ends = np.append(starts[1:], len(order)) - 1
     least, largest = decided[order[starts]], decided[order[ends]]
     unequal: Ints = labels.row[np.stack([least, largest], axis=1)[margin[least] < margin[largest]]]
-    return unequal
+    return _in_order(unequal)
+
+
+def _in_order(pairs: Ints) -> Ints:
+    return pairs[np.argsort(pairs[:, 0], kind="stable")]
 
 
 def _alike(corpus: Corpus, labels: Labels) -> Ints:

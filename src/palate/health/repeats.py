@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from palate.health.corpus import Corpus
 from palate.health.distinct import Distinct, TextIndex
 from palate.health.neighbours import Neighbours
+from palate.health.texts import exact_key
 from palate.health.words import mixed
 
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]
-
-_64_BITS = 2**64 - 1
 
 HELD_OUT = 0.1
 """The share of rows that a split by row is imagined to hold out."""
@@ -123,6 +122,6 @@ def prompt_and_response_keys(corpus: Corpus) -> Keys:
     _, which, counts = np.unique(key_R, return_inverse=True, return_counts=True)
     # only texts that are equal once normalised can be equal: most need not be read
     again = np.flatnonzero(counts[which] > 1)
-    letters = (hash(corpus.response(row).strip()) & _64_BITS for row in again.tolist())
+    letters = (exact_key(corpus.response(row).strip()) for row in again.tolist())
     key_R[again] = mixed(key_R[again] ^ mixed(np.fromiter(letters, np.uint64, len(again))))
     return key_R

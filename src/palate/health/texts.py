@@ -34,4 +34,9 @@ def normalised_form(text: str) -> str:
 
 def text_key(text: str) -> int:
     """64 bits that are equal for texts that are equal once normalised."""
-    return int.from_bytes(blake2b(normalised(text).encode(errors="surrogatepass"), digest_size=8).digest(), "little")
+    return exact_key(normalised(text))
+
+
+def exact_key(text: str) -> int:
+    """64 bits that are equal for equal texts."""
+    return int.from_bytes(blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")
