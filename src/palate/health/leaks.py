@@ -67,8 +67,8 @@ def _repeated(repeats: Repeats, thresholds: Thresholds) -> tuple[Finding, ...]:
         cure += " With so few prompts, held-out figures say more about the prompts drawn than about the model."
     return thresholds.find(
         "repeated-prompt",
-        f"Several groups each: {repeats.repeated_prompts:,} of {repeats.prompts:,} prompts. A split by row would put "
-        f"the prompt of {repeats.row_split_leak:.1%} of its held-out rows into training too.",
+        f"{repeats.repeated_prompts:,} of {repeats.prompts:,} prompts have several groups: a split by row would train "
+        f"on the prompts of {repeats.row_split_leak:.1%} of its held-out rows.",
         Measure(repeats.row_split_leak, f"share of the rows of a random {HELD_OUT:.0%} whose prompt is in the rest"),
         cure=cure,
         command=_SPLIT,
