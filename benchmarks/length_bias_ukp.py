@@ -1,11 +1,11 @@
-"""Length kept out of a reward that is trained on people who prefer long arguments, three ways.
+"""Length kept out of a reward that is trained on people who prefer long arguments.
 
     python -m benchmarks.length_bias_ukp --model smollm2
 
 UKPConvArg1 asks which of two arguments convinces more; the longer one wins 72 % of the decided pairs. The same body is
-trained on as many of them as they are, on a set from `palate data balance`, and with either length control, and judged
-on arguments of debates that it has not seen: how much of the reward is length, and how well it ranks arguments that are
-equally long.
+trained on as many of them as they are, on a set from `palate data balance`, with either length control, and with
+balance and decorrelation together. All are judged on arguments of debates that they have not seen: how much of the
+reward is length, and how well it ranks arguments that are equally long.
 """
 
 import os
@@ -33,8 +33,14 @@ from palate.testing.runs import write_groups
 Floats = NDArray[np.float64]
 
 _FILE = Path("ukpconvarg1", "pairs.jsonl.gz")
-RUNS = {"none": "none", "balance": "none", "covariate": "covariate", "decorrelation": "decorrelation"}
-"""By name of the run, `--length-control`; `balance` trains on balanced pairs instead."""
+RUNS = {
+    "none": ("plain", "none"),
+    "balance": ("balanced", "none"),
+    "covariate": ("plain", "covariate"),
+    "decorrelation": ("plain", "decorrelation"),
+    "both": ("balanced", "decorrelation"),
+}
+"""By name of the run, the pairs that it is trained on and `--length-control`."""
 TABLE = "Length in the reward, on unseen debates"
 NOTES = [
     "r2: of the reward on the logarithm of the response's characters, over all held-out arguments; within: the "
@@ -192,10 +198,10 @@ def centred(values: list[Floats]) -> Floats:
 def training_sets(groups: list[PreferenceGroup], number: int, folder: Path, seed: int) -> dict[str, Path]:
     """So many pairs as they are, and so many of the balanced ones; the draw does not look at lengths."""
     everything = write_groups(folder / "all.jsonl", groups)
-    found = balance(str(everything), out=str(folder / "balanced.jsonl"), by_source=False, seed=seed)
+    found = balance(str(everything), out=str(folder / "balanced.jsonl"), seed=seed)
     print(f"palate data balance: {found.summary()}", flush=True)
     sets = {}
-    for name, some in (("plain", groups), ("balance", list(read_preferences(str(found.out)).groups))):
+    for name, some in (("plain", groups), ("balanced", list(read_preferences(str(found.out)).groups))):
         if len(some) < number:
             raise SystemExit(f"--pairs {number}: only {len(some)} are left, {name}")
         drawn = np.random.default_rng(seed).permutation(len(some))[:number]
@@ -206,7 +212,8 @@ def training_sets(groups: list[PreferenceGroup], number: int, folder: Path, seed
 def trained(run: str, data: Path, options: Namespace, folder: Path) -> tuple[RewardModel, float]:
     """The model, and the seconds that it took."""
     started = time.perf_counter()
-    settings = {"length_coefficient": options.coefficient} if run == "decorrelation" else {}
+    control = RUNS[run][1]
+    settings = {"length_coefficient": options.coefficient} if control == "decorrelation" else {}
     result = palate.train(
         model=options.model,
         data=str(data),
@@ -218,7 +225,7 @@ def trained(run: str, data: Path, options: Namespace, folder: Path) -> tuple[Rew
         epochs=options.epochs,
         lr=options.lr,
         dtype=options.dtype,
-        length_control=RUNS[run],
+        length_control=control,
         seed=options.seed,
         save_every=0,
         cache=False,
@@ -242,7 +249,7 @@ def parsed(arguments: list[str] | None) -> Namespace:
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--dtype", default="auto")
-    parser.add_argument("--coefficient", type=float, default=1.0, help="of decorrelation")
+    parser.add_argument("--coefficient", type=float, default=10.0, help="of decorrelation")
     parser.add_argument("--seed", type=int, default=0)
     return parser.parse_args(arguments)
 
@@ -262,7 +269,7 @@ def main(arguments: list[str] | None = None) -> None:
         training = [group for group in groups if debate(group) not in out]
         sets = training_sets(training, options.pairs, folder, options.seed)
         for run in options.runs.split(","):
-            model, seconds = trained(run, sets.get(run, sets["plain"]), options, folder)
+            model, seconds = trained(run, sets[RUNS[run][0]], options, folder)
             found = judged(model, held_out, options.max_length)
             rows[run] = figures(found, without)
             without = found if run == "none" else without

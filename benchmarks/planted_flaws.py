@@ -16,14 +16,14 @@ from pathlib import Path
 from benchmarks.data import floats
 from benchmarks.report import RESULTS, Report, Target
 from palate.data.simulate import Flaws, SimulatedSet, simulate
-from palate.health.annotators import check_annotators
-from palate.health.artefacts import check_artefacts
-from palate.health.baseline import check_baseline, fit_baseline
-from palate.health.contradictions import check_contradictions
+from palate.health.annotators.check import check_annotators
+from palate.health.contradictions.check import check_contradictions
 from palate.health.corpus import Corpus, build_corpus
-from palate.health.leaks import check_leaks
-from palate.health.length import check_length
-from palate.health.noise import check_noise
+from palate.health.leaks.check import check_leaks
+from palate.health.noise.check import check_noise
+from palate.health.shortcuts.artefacts import check_artefacts
+from palate.health.shortcuts.baseline import check_baseline, fit_baseline
+from palate.health.shortcuts.length import check_length
 from palate.health.thresholds import Thresholds
 from palate.records import PreferenceGroup
 from palate.report.findings import Check

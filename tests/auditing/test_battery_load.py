@@ -12,9 +12,9 @@ from palate.auditing.battery import BatteryPair, adversarial, battery, quick
 from palate.data.read import read_preferences
 from palate.data.render import tokenize
 from palate.data.turns import prompt_fault, response_fault
-from palate.health.held_out import held_out_margins, logistic, unit_scale
 from palate.health.pairs import half_for_ties
-from palate.health.style import FORM, WORDING, style_of
+from palate.health.shortcuts.held_out import held_out_margins, logistic, unit_scale
+from palate.health.texts.style import FORM, WORDING, style_of
 from palate.model.backbone import load_tokenizer
 
 PAIRS = (*battery(), *adversarial())

@@ -37,12 +37,12 @@ def test_every_run_is_judged_on_debates_that_it_has_not_seen(tmp_path: Path) -> 
     main([*files, *["--pairs", "24", "--debates", "1", "--pairs-per-step", "8", "--lr", "1e-3", "--dtype", "fp32"]])
     content = json.loads((tmp_path / "length_bias_ukp.json").read_text())
     rows = content["tables"][TABLE]
-    assert [row["run"] for row in rows] == ["none", "balance", "covariate", "decorrelation"]
+    assert [row["run"] for row in rows] == ["none", "balance", "covariate", "decorrelation", "both"]
     assert {row["pairs"] for row in rows} == {90}
     assert all(0 <= row["low"] <= row["matched"] <= row["high"] <= 1 for row in rows)
     assert all(0 <= row["r2"] <= 1 for row in rows)
-    assert len({row["r2"] for row in rows}) == 4  # they are four models
-    assert len(content["targets"]) == 7
+    assert len({row["r2"] for row in rows}) == 5  # they are five models
+    assert len(content["targets"]) == 9
 
 
 def test_arguments_are_scored_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from palate.data.simulate import simulate
 from palate.data.split import held_out
 from palate.errors import ConfigError, DataError
 from palate.health.corpus import build_corpus
-from palate.health.leaks import check_leaks
+from palate.health.leaks.check import check_leaks
 from palate.health.thresholds import Thresholds
 from palate.records import Comparison, Message, PreferenceGroup, Vote
 

@@ -10,7 +10,7 @@ from palate.data.simulate import simulate
 from palate.errors import DataError
 from palate.health import columns
 from palate.health.corpus import Corpus, build_corpus
-from palate.health.texts import plain_text, text_key
+from palate.health.texts.forms import plain_text, text_key
 from palate.records import Comparison, Message, PreferenceGroup, Vote
 
 MADE = simulate(60).groups

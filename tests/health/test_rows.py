@@ -5,8 +5,8 @@ import pytest
 from palate.data.read import NOTHING_READ, ReadReport
 from palate.health.corpus import build_corpus
 from palate.health.rows import check_rows
+from palate.health.texts.turns import ODDITIES, oddities_of
 from palate.health.thresholds import Thresholds
-from palate.health.turns import ODDITIES, oddities_of
 from palate.records import DroppedRow, Message, PreferenceGroup
 
 USER, BOT = Message("user", "How?"), Message("assistant", "So.")

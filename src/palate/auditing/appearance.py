@@ -3,7 +3,7 @@
 import numpy as np
 
 from palate.auditing.scorer import Floats, Scored
-from palate.health.style import STYLE
+from palate.health.texts.style import STYLE
 from palate.health.thresholds import Thresholds
 from palate.metrics.by_length import LengthRelation, accuracy_by_length
 from palate.metrics.dependence import LengthDependence, length_dependence

@@ -32,9 +32,9 @@ from palate.data import cache
 from palate.data.load import stream_groups
 from palate.data.read import PreferenceData, collect
 from palate.errors import ConfigError
-from palate.health.annotators import check_annotators
+from palate.health.annotators.check import check_annotators
 from palate.health.corpus import build_corpus
-from palate.health.leaks import check_leaks
+from palate.health.leaks.check import check_leaks
 from palate.health.thresholds import parse_threshold
 from palate.report.document import Report, Subject, gather_provenance
 from palate.report.findings import Check

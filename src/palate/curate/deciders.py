@@ -15,8 +15,8 @@ from palate.curate.sides import UNKNOWN, assign, earlier_sides, even_draws, hash
 from palate.data.manifest import Manifest, SplitSettings
 from palate.errors import ConfigError, DataError
 from palate.health.corpus import Corpus
-from palate.health.distinct import distinct
-from palate.health.neighbours import neighbours
+from palate.health.leaks.distinct import distinct
+from palate.health.texts.neighbours import neighbours
 
 Ints = NDArray[np.int64]
 Keys = NDArray[np.uint64]

@@ -19,17 +19,17 @@ from palate.data.manifest import verify
 from palate.data.read import GroupStream
 from palate.errors import ConfigError, DataError
 from palate.forked import refuse_unsafe, usable_cores
-from palate.health.annotators import check_annotators
-from palate.health.artefacts import check_artefacts
-from palate.health.baseline import check_baseline, fit_baseline
-from palate.health.contamination import check_contamination
-from palate.health.contradictions import check_contradictions
+from palate.health.annotators.check import check_annotators
+from palate.health.contradictions.check import check_contradictions
 from palate.health.corpus import Corpus, build_corpus
-from palate.health.leaks import check_leaks
-from palate.health.length import check_length
-from palate.health.noise import check_noise
+from palate.health.leaks.check import check_leaks
+from palate.health.leaks.contamination import check_contamination
+from palate.health.noise.check import check_noise
 from palate.health.rows import check_rows
 from palate.health.scores import read_margins
+from palate.health.shortcuts.artefacts import check_artefacts
+from palate.health.shortcuts.baseline import check_baseline, fit_baseline
+from palate.health.shortcuts.length import check_length
 from palate.health.thresholds import Thresholds, parse_threshold
 from palate.health.tokens import TokenCounts, check_tokens, count_tokens
 from palate.records import PreferenceGroup

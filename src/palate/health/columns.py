@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from palate.health.similarity import BANDS, band_keys
-from palate.health.style import STYLE, style_of
-from palate.health.texts import plain_text, text_key
-from palate.health.turns import oddities_of
+from palate.health.texts.forms import plain_text, text_key
+from palate.health.texts.similarity import BANDS, band_keys
+from palate.health.texts.style import STYLE, style_of
+from palate.health.texts.turns import oddities_of
 from palate.records import PreferenceGroup, Vote
 
 RecordBatch: TypeAlias = Any
@@ -35,7 +35,7 @@ SCHEMA = pa.schema(
         "prompt_key": pa.uint64(),
         "prompt_bands": _KEYS,
         "turns": pa.int32(),
-        "oddities": pa.list_(pa.int8()),  # numbers of `palate.health.turns.ODDITIES`
+        "oddities": pa.list_(pa.int8()),  # numbers of `palate.health.texts.turns.ODDITIES`
         "prompt_characters": pa.int32(),
         "response_key": pa.list_(pa.uint64()),
         "response_bands": pa.list_(_KEYS),

@@ -36,7 +36,7 @@ class Groups:
 
     Attributes:
         prompt_key: equal for prompts that are the same, see `PreferenceGroup.prompt_hash`.
-        prompt_bands: [G, BANDS], see `palate.health.similarity`.
+        prompt_bands: [G, BANDS], see `palate.health.texts.similarity`.
         prompt_characters: length.
         turns: messages of the prompt.
         against: whether the group belongs to the data that the rest is compared with.
@@ -62,7 +62,7 @@ class Responses:
         key: equal for responses that are the same once normalised.
         bands: [R, BANDS].
         characters, words: length.
-        style: [R, STYLE], see `palate.health.style`.
+        style: [R, STYLE], see `palate.health.texts.style`.
         model: code into `Corpus.models`; that of "" where the author is not known.
     """
 

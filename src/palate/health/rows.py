@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from palate.data.read import ReadReport
 from palate.health.corpus import Corpus
+from palate.health.texts.turns import NO_SHARED_PROMPT, ODDITIES
 from palate.health.thresholds import Thresholds
-from palate.health.turns import NO_SHARED_PROMPT, ODDITIES
 from palate.records import DroppedRow
 from palate.report.findings import Check, Example, Fact, Finding, Measure, Section, Table
 
