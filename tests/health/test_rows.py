@@ -1,7 +1,9 @@
+from itertools import chain
 from pathlib import Path
 
 import pytest
 
+from palate.data.load import stream_groups
 from palate.data.read import NOTHING_READ, ReadReport
 from palate.health.corpus import build_corpus
 from palate.health.rows import check_rows
@@ -27,6 +29,7 @@ def group(prompt: tuple[Message, ...] = (USER,), response: tuple[Message, ...] =
         (4, group((USER, BOT))),
         (5, group((USER, BOT, Message("system", "Be brief."), USER))),
         (7, group(response=(BOT, USER, BOT))),
+        (7, group(response=(BOT, BOT))),
         (6, group((Message("user", "Hi\n\nAssistant: Hello\n\nHuman: Hm"),))),
     ],
 )
@@ -69,3 +72,19 @@ def test_what_was_left_out_is_listed_by_line(tmp_path: Path) -> None:
 def test_sound_rows_have_no_finding(tmp_path: Path) -> None:
     check = check_rows(build_corpus([group()], tmp_path), Thresholds(), [ReadReport(1, 1, (), {}, {}, 1)])
     assert (check.findings, len(check.section.blocks), check.facts["rows.dropped"]) == ((), 1, {})
+
+
+def test_the_known_faults_of_published_transcripts_are_listed(real_data: Path, tmp_path: Path) -> None:
+    """34 pairs of one text, and 17 pairs without a shared prompt, as the data's own notes have it."""
+    streams = [
+        stream_groups(str(real_data / f"hh_rlhf/{name}/test.jsonl.gz"), on_bad_row="skip")
+        for name in ("helpful-base", "helpful-rejection-sampled", "harmless-base")
+    ]
+    corpus = build_corpus(chain.from_iterable(streams), tmp_path)
+    check = check_rows(corpus, Thresholds(), [stream.report for stream in streams])
+    by_id = {finding.id: finding for finding in check.findings}
+    assert (by_id["identical-pair"].count, by_id["no-shared-prompt"].count) == (34, 17)
+    for id, count in (("identical-pair", 34), ("no-shared-prompt", 17)):
+        lines = [example.where for example in by_id[id].examples]
+        assert len(set(lines)) == count
+        assert all(".jsonl.gz:" in line for line in lines)

@@ -46,6 +46,6 @@ def oddities_of(group: PreferenceGroup) -> list[int]:
         bool(prompt) and prompt[-1].role == "assistant",
         any(message.role == "system" for message in prompt[1:]),
         any(_TRANSCRIPT.search(text) for text in texts),
-        any(any(m.role == "user" for m in response) for response in group.responses),
+        any(len(response) > 1 for response in group.responses),
     )
     return [number for number, is_so in enumerate(found) if is_so]
