@@ -82,6 +82,11 @@ def test_columns_give_the_groups_back(tmp_path: Path, workers: int) -> None:
     assert [corpus.sources[code] for code in corpus.groups.source[[0, 20]]] == ["", "here"]
     assert [corpus.models[code] for code in corpus.responses.model[corpus.responses.group == 20]] == ["m1", "m2", "m1"]
     assert list(corpus.prompts()) == [plain_text(group.prompt) for group in groups]
+    texts = [plain_text(response) for group in groups for response in group.responses]
+    assert corpus.responses.characters.tolist() == [len(text) for text in texts]
+    assert corpus.responses.words.tolist() == [len(text.split()) for text in texts]
+    assert corpus.groups.prompt_characters.tolist() == [len(plain_text(group.prompt)) for group in groups]
+    assert corpus.groups.turns.tolist() == [len(group.prompt) for group in groups]
     assert list(corpus.all_responses()) == [plain_text(r) for group in groups for r in group.responses]
     assert corpus.comparisons.decided.sum() == sum(not c.is_tie for group in groups for c in group.comparisons)
     assert corpus.responses.group.tolist() == [n for n, group in enumerate(groups) for _ in group.responses]
