@@ -1,5 +1,8 @@
 """Commands that check and change preference data: data check, split, aggregate, balance, convert."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -57,8 +60,7 @@ def findings_table(report: Report) -> Group:
 def run_split(config: SplitConfig) -> int:
     """Split, with a progress line, and say what is where."""
     console = Console(emoji=False)
-    with _progress(console) as progress:
-        task = progress.add_task("split", total=None)
+    with _counting(console, "split") as advance:
         result = split(
             config.data,
             out=config.out,
@@ -69,7 +71,7 @@ def run_split(config: SplitConfig) -> int:
             previous=config.previous,
             seed=config.seed,
             on_bad_row=config.on_bad_row,
-            on_progress=lambda groups: progress.advance(task, groups),
+            on_progress=advance,
         )
     say = ConsoleDisplay(console).say
     say(result.summary())
@@ -81,8 +83,7 @@ def run_split(config: SplitConfig) -> int:
 def run_aggregate(config: AggregateConfig) -> int:
     """Make one label of the votes, and say what became of them."""
     console = Console(emoji=False)
-    with _progress(console) as progress:
-        task = progress.add_task("aggregate", total=None)
+    with _counting(console, "aggregate") as advance:
         result = aggregate(
             config.data,
             out=config.out,
@@ -90,7 +91,7 @@ def run_aggregate(config: AggregateConfig) -> int:
             min_votes=config.min_votes,
             seed=config.seed,
             on_bad_row=config.on_bad_row,
-            on_progress=lambda groups: progress.advance(task, groups),
+            on_progress=advance,
         )
     ConsoleDisplay(console).say(f"{result.summary()}\nlabels in {result.out}")
     return 0
@@ -99,8 +100,7 @@ def run_aggregate(config: AggregateConfig) -> int:
 def run_balance(config: BalanceConfig) -> int:
     """Balance by length, and say how often the longer response wins before and after."""
     console = Console(emoji=False)
-    with _progress(console) as progress:
-        task = progress.add_task("balance", total=None)
+    with _counting(console, "balance") as advance:
         result = balance(
             config.data,
             out=config.out,
@@ -109,7 +109,7 @@ def run_balance(config: BalanceConfig) -> int:
             by_source=config.by_source,
             seed=config.seed,
             on_bad_row=config.on_bad_row,
-            on_progress=lambda groups: progress.advance(task, groups),
+            on_progress=advance,
         )
     ConsoleDisplay(console).say(f"{result.summary()}\npreferences in {result.out}")
     return 0
@@ -140,6 +140,14 @@ def _fraction(setting: str) -> tuple[str, float]:
         return name, float(share)
     except ValueError:
         raise ConfigError(f"fractions has {setting!r}; write NAME=SHARE, such as train=0.9 dev=0.1") from None
+
+
+@contextmanager
+def _counting(console: Console, name: str) -> Iterator[Callable[[int], None]]:
+    """A progress line of unknown length; yields what counts more groups."""
+    with _progress(console) as progress:
+        task = progress.add_task(name, total=None)
+        yield lambda groups: progress.advance(task, groups)
 
 
 def _progress(console: Console) -> Progress:
