@@ -26,7 +26,7 @@ def test_the_help_imports_nothing_heavy_and_lists_every_command() -> None:
     )
     lines = run("-c", code).stdout.splitlines()
     assert lines[-1] == "[]"
-    for name in ("train", "eval", "score", "compare", "demo", "walkthrough", "data simulate"):
+    for name in ("train", "eval", "score", "compare", "poolings", "demo", "walkthrough", "data simulate"):
         assert any(line.strip().startswith(f"{name} ") for line in lines), name
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from palate.auditing.run import audit as audit
-    from palate.compare import compare_poolings as compare_poolings
+    from palate.auditing.versus.run import compare as compare
     from palate.config import AuditConfig as AuditConfig
     from palate.config import CheckConfig as CheckConfig
+    from palate.config import CompareConfig as CompareConfig
     from palate.config import EvalConfig as EvalConfig
+    from palate.config import PlaygroundConfig as PlaygroundConfig
     from palate.config import ScoreConfig as ScoreConfig
     from palate.config import TrainConfig as TrainConfig
     from palate.conversion import convert as convert
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from palate.evaluation import evaluate as evaluate
     from palate.health.check import check_data as check_data
     from palate.model.reward_model import RewardModel as RewardModel
+    from palate.playground.page import write_playground as write_playground
+    from palate.poolings import compare_poolings as compare_poolings
     from palate.records import Comparison as Comparison
     from palate.records import Message as Message
     from palate.records import PreferenceGroup as PreferenceGroup
@@ -34,10 +38,12 @@ __version__ = "0.1.0"
 _HOMES = {
     "AuditConfig": "palate.config",
     "CheckConfig": "palate.config",
+    "CompareConfig": "palate.config",
     "Comparison": "palate.records",
     "EvalConfig": "palate.config",
     "Message": "palate.records",
     "PalateError": "palate.errors",
+    "PlaygroundConfig": "palate.config",
     "PreferenceGroup": "palate.records",
     "RewardModel": "palate.model.reward_model",
     "ScoreConfig": "palate.config",
@@ -46,12 +52,14 @@ _HOMES = {
     "audit": "palate.auditing.run",
     "balance": "palate.curate.balance",
     "check_data": "palate.health.check",
-    "compare_poolings": "palate.compare",
+    "compare": "palate.auditing.versus.run",
+    "compare_poolings": "palate.poolings",
     "convert": "palate.conversion",
     "evaluate": "palate.evaluation",
     "score": "palate.score_file",
     "split": "palate.curate.split",
     "train": "palate.training.run",
+    "write_playground": "palate.playground.page",
 }
 
 __all__ = sorted(_HOMES)

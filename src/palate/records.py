@@ -90,6 +90,7 @@ class PreferenceGroup:
         source: where the data says it comes from: a dataset, a domain, a campaign; empty where it does not say.
         models: who wrote each response, K names; empty where nothing is known.
         time: when the group was made, as the data writes it; empty where it does not say.
+        gold: what each response is worth by a measure that is trusted, K numbers, more is better; empty without one.
     """
 
     id: str
@@ -100,6 +101,7 @@ class PreferenceGroup:
     source: str = ""
     models: tuple[str, ...] = ()
     time: str = ""
+    gold: tuple[float, ...] = ()
 
     @property
     def prompt_hash(self) -> str:

@@ -86,11 +86,11 @@ def test_swapped_labels_lose_everything() -> None:
     assert found.facts["battery.reaches_1"] == 0.0
 
 
-def test_a_constant_model_scores_a_half_and_fails() -> None:
+def test_a_constant_model_scores_a_half() -> None:
     found = check(constant)
     assert found.facts["battery.accuracy"] == found.facts["battery.adversarial.accuracy"] == 0.5
     assert found.facts["battery.ties"] == len(battery())
-    assert severities(found)["battery"] == "fail"
+    assert severities(found)["battery"] == "warn"  # that it is constant is a finding of mechanics
     (finding, *_) = found.findings
     assert finding.measure.value == 0.5
     assert "by equal rewards, which count half" in finding.title
@@ -182,7 +182,7 @@ def test_the_interval_judges() -> None:
     """A loss of 8 % of 220 pairs has an interval that begins below 5 %: no warning; 12 % has not."""
     trivial = battery()
     assert len(trivial) == 220
-    for lost, expected in ((17, {}), (27, {"battery": "warn"}), (88, {"battery": "warn"}), (105, {"battery": "fail"})):
+    for lost, expected in ((17, {}), (27, {"battery": "warn"}), (88, {"battery": "warn"}), (125, {"battery": "fail"})):
         margins = np.where(np.arange(len(trivial)) < lost, -1.0, 1.0)
         fine = Outcome(adversarial(), np.ones(len(adversarial())))
         found = check_battery(BatteryResult("m", Outcome(trivial, margins), fine), audit_thresholds())

@@ -134,6 +134,39 @@ def test_no_template(saved: Path) -> None:
     assert "missing-template" in names(audited(saved)[1])
 
 
+def test_a_template_that_does_not_close_the_turn(saved: Path) -> None:
+    (saved / "palate.json").unlink()
+    template = (saved / "chat_template.jinja").read_text()
+    (saved / "chat_template.jinja").write_text(template.replace("<|im_end|>\n", "\n"))
+    assert names(audited(saved)[1])["missing-eos"] == "fail"
+
+
+def test_weights_that_are_no_numbers(saved: Path) -> None:
+    (saved / "palate.json").unlink()
+    edit_tensors(saved, lambda tensors: tensors["score.weight"].fill_(float("nan")))
+    assert names(audited(saved)[1]) == {"non-finite": "fail"}
+
+
+def test_texts_beyond_the_length_that_the_model_reads(saved: Path) -> None:
+    opened = open_checkpoint(str(saved))
+    assert opened.model is not None
+    opened.model.max_length = 200
+    scorer = LocalScorer(opened.model, "rm")
+    rewards = np.concatenate(scorer.score(GROUPS))
+    assert 0 < np.isnan(rewards).sum() < len(rewards)
+    found = names(check_mechanics(opened, scorer, GROUPS, rewards, audit_thresholds()))
+    assert found == {"truncation": "warn" if np.isnan(rewards).mean() < 0.5 else "fail"}
+
+
+def test_half_precision_is_not_taken_for_another_reading(saved: Path) -> None:
+    opened = open_checkpoint(str(saved), dtype="bf16")
+    assert opened.model is not None
+    scorer = LocalScorer(opened.model, "rm")
+    check = check_mechanics(opened, scorer, GROUPS, np.concatenate(scorer.score(GROUPS)), audit_thresholds())
+    assert check.facts["mechanics.as_transformers_serves_it"] < 1e-4
+    assert opened.model.compute_dtype is torch.bfloat16
+
+
 def test_what_is_no_checkpoint_at_all_cannot_be_audited(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no safetensors"):
         open_checkpoint(str(tmp_path))
@@ -166,6 +199,10 @@ class Served:
         (lambda _length, _: 1.0, {"constant-output": "fail"}),
         (lambda length, calls: length + (calls * 7919 % 13) / 13, {"dropout-on": "fail"}),
         (lambda length, _: np.inf if length > 1.5 else length, {"non-finite": "fail"}),
+        (lambda length, _: 4000 * length, {"exploding-reward": "fail"}),
+        (lambda length, _: 60 * length, {"exploding-reward": "warn"}),
+        (lambda length, _: 5 + min(length, 0.8), {"truncation": "fail"}),  # what comes after 40 characters is not read
+        (lambda length, _: np.nan if length > 1.5 else length, {"truncation": "warn"}),
     ],
 )
 def test_servers_are_judged_by_their_numbers(rule: Callable[[float, int], float], expected: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from palate.errors import ConfigError, DataError, ModelError
 from palate.model.contract import Contract
 from palate.testing.tiny import tiny_reward_model
 
-KEYS = ["mechanics", "ranking", "calibration", "appearance", "battery", "probes"]
+KEYS = ["mechanics", "ranking", "best_of_n", "calibration", "appearance", "patterns", "battery", "probes"]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_every_section_and_every_file_is_there(folder: Path, tmp_path: Path) -> 
         battery="quick",
         probes=4,
     )
-    assert [check.section.key for check in report.checks] == [*KEYS, "leaks", "annotators", "inflation"]
+    assert [check.section.key for check in report.checks] == [*KEYS, "leaks", "annotators", "inflation", "people"]
     facts = json.loads((tmp_path / "audit" / "audit.json").read_text())["facts"]
     assert facts["leaks.same_prompt_groups"] == 20
     assert facts["inflation.leaked_pairs"] > 0

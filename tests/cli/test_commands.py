@@ -101,11 +101,11 @@ def test_score_says_what_it_did_and_did_not(
     assert len(out.read_text().splitlines()) == 4
 
 
-def test_compare_prints_a_table_of_all_poolings(
+def test_poolings_prints_a_table_of_all_poolings(
     model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--dtype", "fp32", "--eval-fraction", "0.3", "--max-steps", "1"]
-    assert main(["compare", "--model", model, "--data", data, "--out", str(tmp_path / "all"), *flags]) == 0
+    assert main(["poolings", "--model", model, "--data", data, "--out", str(tmp_path / "all"), *flags]) == 0
     printed = capsys.readouterr().out
     table = printed[printed.index("held-out accuracy by pooling") :].splitlines()[2:]
     assert {line.split()[0] for line in table} == {"last", "mean", "mean-response", "attention", "cls"}
@@ -114,16 +114,16 @@ def test_compare_prints_a_table_of_all_poolings(
     assert {path.name for path in (tmp_path / "all").iterdir()} == {"last", "mean", "mean-response", "attention", "cls"}
 
 
-def test_compare_needs_held_out_data(model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["compare", "--model", model, "--data", data, "--out", str(tmp_path / "all"), "--eval-fraction", "0"]
+def test_poolings_needs_held_out_data(model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["poolings", "--model", model, "--data", data, "--out", str(tmp_path / "all"), "--eval-fraction", "0"]
     assert main(arguments) == 2
     assert "comparing needs held-out data" in capsys.readouterr().err
 
 
-def test_compare_needs_more_than_one_prompt(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_poolings_needs_more_than_one_prompt(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     groups = [replace(group, prompt=(Message("user", "again"),)) for group in random_groups(8)]
     data = write_groups(tmp_path / "data.jsonl", groups)
-    assert main(["compare", "--model", model, "--data", str(data), "--out", str(tmp_path / "all")]) == 2
+    assert main(["poolings", "--model", model, "--data", str(data), "--out", str(tmp_path / "all")]) == 2
     assert "nothing was held out to compare on" in capsys.readouterr().err
 
 

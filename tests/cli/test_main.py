@@ -14,6 +14,7 @@ from palate.config import (
     AggregateConfig,
     BalanceConfig,
     CheckConfig,
+    CompareConfig,
     ConvertConfig,
     DemoConfig,
     EvalConfig,
@@ -79,7 +80,8 @@ def documentation(kind: type) -> dict[str, str]:
     ("command", "kind"),
     [
         ("train", TrainConfig),
-        ("compare", TrainConfig),
+        ("poolings", TrainConfig),
+        ("compare", CompareConfig),
         ("eval", EvalConfig),
         ("score", ScoreConfig),
         ("demo", DemoConfig),

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from palate.auditing.clouds import reward_by_length
 from palate.auditing.scorer import Floats, Scored
 from palate.health.texts.style import STYLE
 from palate.health.thresholds import Thresholds
@@ -9,13 +10,13 @@ from palate.metrics.by_length import LengthRelation, accuracy_by_length
 from palate.metrics.dependence import LengthDependence, length_dependence
 from palate.metrics.style import StyleControl, style_control
 from palate.report.findings import Block, Check, Fact, Finding, Measure, Section, Table
-from palate.report.plots import Bars, Scatter
+from palate.report.plots import Bars
 
 _WHY = (
     "A policy that is trained against a reward model finds whatever raises the reward most cheaply, and writing more, "
     "or in bullet points, is cheap. What the reward owes to length and form will be in every answer soon."
 )
-_POINTS, _FEWEST = 1500, 50
+_FEWEST = 50
 
 
 def check_appearance(scored: Scored, thresholds: Thresholds, *, seed: int = 0) -> Check:
@@ -42,7 +43,7 @@ def check_appearance(scored: Scored, thresholds: Thresholds, *, seed: int = 0) -
     style = _style(scored) if usable.sum() >= _FEWEST else None
     facts = {**_length_facts(dependence, given, relation), **_style_facts(style)}
     blocks: tuple[Block, ...] = (
-        _scatter(reward, length, seed),
+        reward_by_length(scored, seed=seed),
         *_relation_bars(relation),
         *_style_table(style),
     )
@@ -150,24 +151,6 @@ def _style_facts(style: StyleControl | None) -> dict[str, Fact]:
         "appearance.margin_controlled": style.margin_controlled.value,
         "appearance.style_weights": weights,
     }
-
-
-def _scatter(reward: Floats, length: Floats, seed: int) -> Scatter:
-    log = np.log10(1 + length)
-    slope, intercept = np.polyfit(log, reward, 1) if np.ptp(log) > 0 else (0.0, float(reward.mean()))
-    sample = np.arange(len(reward))
-    drawn = ""
-    if len(sample) > _POINTS:
-        sample = np.sort(np.random.default_rng(seed).choice(len(reward), _POINTS, replace=False))
-        drawn = f" ({_POINTS:,} of {len(reward):,}, drawn at random)"
-    return Scatter(
-        f"Reward and length of each response{drawn}",
-        "log10 of characters",
-        "reward",
-        tuple(log[sample].tolist()),
-        tuple(reward[sample].tolist()),
-        fit=(float(slope), float(intercept)),
-    )
 
 
 def _relation_bars(relation: LengthRelation | None) -> tuple[Bars, ...]:

@@ -1,16 +1,21 @@
 """A checkpoint in this process as a scorer, whose rewards are kept between audits.
 
 A reward depends on the weights, the template and tokenizer, the length limit, the precision and the text: their hash
-is the name under which it is kept, so an audit that is run again, or with more data, computes only what is new.
+is the name under which it is kept, so an audit that is run again, or with more data, computes only what is new. The
+same holds of the hidden state that the reward is read from, where a check asks for it.
 """
 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from palate.auditing.scorer import Floats
 from palate.data.render import tokenize_each
@@ -18,6 +23,9 @@ from palate.model.contract import head_hash, package_versions, template_hash, to
 from palate.model.reward_model import RewardModel
 from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
 from palate.scoring import ScoringRun, score_groups
+
+States = NDArray[np.float32]
+"""Pooled hidden states of a group's responses, [K, D]: what the head reads."""
 
 
 class LocalScorer:
@@ -66,6 +74,29 @@ class LocalScorer:
         self.over_long += sum(bool(np.isnan(rewards).all()) for rewards in results)
         return results
 
+    def score_with_states(self, groups: Sequence[PreferenceGroup]) -> tuple[list[Floats], list[States]]:
+        """Rewards [K] and pooled states [K, D] of each group, from one forward pass; NaN where there is no reward.
+
+        A group whose reward is known but not its states is computed again.
+        """
+        keys = [group_key(group) for group in groups]
+        known = self._memory.recall_states(keys) if self._memory is not None else {}
+        new = [group for key, group in zip(keys, groups, strict=True) if key not in known]
+        rows = LocalScorer(self.model, self._name, tokens_per_pack=self._tokens_per_pack, on_progress=self._on_progress)
+        with _states_for_rewards(self.model) as seen:
+            places = rows.score(new)
+        reward_N, state_ND = seen.gathered(self.model.head.score.in_features)
+        computed: dict[str, tuple[Floats, States]] = {}
+        for group, place_K in zip(new, places, strict=True):
+            row_K = np.nan_to_num(place_K, nan=-1).astype(np.int64)  # -1: the NaN at the end
+            computed[group_key(group)] = reward_N[row_K], state_ND[row_K]
+        if self._memory is not None:
+            self._memory.keep_states(computed)
+        self._on_progress(len(groups) - len(new))
+        results = [known[key] if key in known else computed[key] for key in keys]
+        self.over_long += sum(bool(np.isnan(rewards).all()) for rewards, _ in results)
+        return [rewards for rewards, _ in results], [states for _, states in results]
+
     def _compute(self, groups: list[PreferenceGroup]) -> list[Floats]:
         results = list(tokenize_each(groups, self.model.tokenizer, max_length=self.model.max_length, over_long="drop"))
         self._on_progress(sum(isinstance(result, DroppedRow) for result in results))
@@ -79,11 +110,51 @@ class LocalScorer:
             run=ScoringRun(),
         )
         return [
-            np.full(len(group.responses), np.nan)
-            if isinstance(result, DroppedRow)
-            else next(rewards).astype(np.float64)
+            np.full(len(group.responses), np.nan) if isinstance(result, DroppedRow) else _numbers(next(rewards))
             for group, result in zip(groups, results, strict=True)
         ]
+
+
+def _numbers(rewards: NDArray[np.float32]) -> Floats:
+    """What the model computed. Not-a-number becomes infinity: NaN is kept for texts that were not computed."""
+    return np.where(np.isnan(rewards), np.inf, rewards.astype(np.float64))
+
+
+class _Seen:
+    """What went into the head and what came out of it, a forward pass at a time."""
+
+    def __init__(self) -> None:
+        self.rewards: list[Tensor] = []
+        self.states: list[Tensor] = []
+        self.rows = 0
+
+    def keep(self, _head: nn.Module, inputs: tuple[Tensor, ...], reward_N: Tensor) -> Tensor:
+        """Remember both; in place of the rewards go their row numbers, which say what belongs to which response."""
+        self.rewards.append(reward_N.detach().float().cpu())
+        self.states.append(inputs[0].detach().float().cpu())
+        first, self.rows = self.rows, self.rows + len(reward_N)
+        # float32 holds whole numbers up to 2^24, more responses than fit into memory with their states
+        return torch.arange(first, self.rows, dtype=torch.float32)
+
+    def gathered(self, size: int) -> tuple[Floats, States]:
+        """Rewards [N + 1] and states [N + 1, D], in the order of passes, and a row of NaN."""
+        reward_N = torch.cat([*self.rewards, torch.full((1,), torch.nan)]).numpy().astype(np.float64)
+        return reward_N, torch.cat([*self.states, torch.full((1, size), torch.nan)]).numpy()
+
+
+@contextmanager
+def _states_for_rewards(model: RewardModel) -> Iterator[_Seen]:
+    """While it is open, the model's rewards are row numbers of what is gathered.
+
+    Scoring packs, cuts and orders as it likes; whatever it does with a reward it does with a row number, and no second
+    way of scoring is needed to get at the states.
+    """
+    seen = _Seen()
+    hook = model.head.register_forward_hook(seen.keep)
+    try:
+        yield seen
+    finally:
+        hook.remove()
 
 
 def group_key(group: PreferenceGroup) -> str:
@@ -124,6 +195,7 @@ class RewardMemory:
         folder.mkdir(parents=True, exist_ok=True)
         self._database = sqlite3.connect(folder / f"{key[:32]}.sqlite", timeout=60)
         self._database.execute("CREATE TABLE IF NOT EXISTS rewards (key TEXT PRIMARY KEY, rewards BLOB)")
+        self._database.execute("CREATE TABLE IF NOT EXISTS states (key TEXT PRIMARY KEY, states BLOB)")
 
     def recall(self, keys: Sequence[str]) -> dict[str, Floats]:
         """The rewards that are known."""
@@ -140,4 +212,22 @@ class RewardMemory:
             self._database.executemany(
                 "INSERT OR REPLACE INTO rewards VALUES (?, ?)",
                 [(key, np.asarray(value, np.float64).tobytes()) for key, value in rewards.items()],
+            )
+
+    def recall_states(self, keys: Sequence[str]) -> dict[str, tuple[Floats, States]]:
+        """Rewards and states, of groups of which both are known."""
+        found: dict[str, tuple[Floats, States]] = {}
+        for key, rewards in self.recall(keys).items():
+            row = self._database.execute("SELECT states FROM states WHERE key = ?", (key,)).fetchone()
+            if row is not None:
+                found[key] = rewards, np.frombuffer(row[0], np.float32).reshape(len(rewards), -1)
+        return found
+
+    def keep_states(self, computed: dict[str, tuple[Floats, States]]) -> None:
+        """Remember both, all or none."""
+        self.keep({key: rewards for key, (rewards, _) in computed.items()})
+        with self._database:
+            self._database.executemany(
+                "INSERT OR REPLACE INTO states VALUES (?, ?)",
+                [(key, np.asarray(states, np.float32).tobytes()) for key, (_, states) in computed.items()],
             )

@@ -2,8 +2,11 @@
 
 import numpy as np
 
+from palate.auditing.clouds import chosen_by_rejected
 from palate.auditing.scorer import Floats, Scored
 from palate.auditing.slices import Slice, slices_of
+from palate.auditing.strengths import strength_labels
+from palate.auditing.votes import agreement_ceiling
 from palate.health.thresholds import Thresholds
 from palate.metrics import Interval, accuracy_interval, wilson_interval
 from palate.report.findings import Check, Example, Fact, Finding, Measure, Section, Table
@@ -51,7 +54,15 @@ def check_ranking(scored: Scored, thresholds: Thresholds) -> Check:
         },
     }
     findings = (*_overall(scored, correct, interval, thresholds), *_worst_slice(parts, correct, thresholds))
-    blocks = (_margins(margin), _bars(parts), _table(parts))
+    more = (agreement_ceiling(scored), strength_labels(scored))
+    facts |= {f"ranking.{name}": value for part in more for name, value in part.facts.items()}
+    blocks = (
+        _margins(margin),
+        chosen_by_rejected(scored),
+        _bars(parts),
+        _table(parts),
+        *(block for part in more for block in part.blocks),
+    )
     return Check(Section(section.key, section.title, section.why, blocks), findings, facts)
 
 

@@ -20,6 +20,7 @@ from palate.errors import ModelError
 from palate.records import Conversation, PreferenceGroup
 
 _TRIES, _TIMEOUT, _BATCH, _AT_ONCE = 4, 120, 32, 4
+_ITEMS = 256  # that palate's server takes in one request by default
 
 Ask = Callable[[list[tuple[Conversation, Conversation]]], list[float]]
 
@@ -101,8 +102,11 @@ class RemoteScorer:
 
     def _ask_palate(self, flat: list[tuple[Conversation, Conversation]]) -> list[float]:
         inputs = [{"prompt": _messages(prompt), "response": _messages(response)} for prompt, response in flat]
-        answer = self._post("/v1/reward", {"inputs": inputs, "options": {"scale": "raw", "on_overlong": "null"}})
-        return [np.nan if item.get("score") is None else float(item["score"]) for item in answer["data"]]
+        options = {"scale": "raw", "on_overlong": "null"}
+        requests = [inputs[at : at + _ITEMS] for at in range(0, len(inputs), _ITEMS)]
+        answers = [self._post("/v1/reward", {"inputs": part, "options": options}) for part in requests]
+        items = [item for answer in answers for item in answer["data"]]
+        return [np.nan if item.get("score") is None else float(item["score"]) for item in items]
 
     def _ask_vllm(self, flat: list[tuple[Conversation, Conversation]]) -> list[float]:
         body = {"model": self._served_name(), "input": self._texts(flat), "use_activation": False}
@@ -135,10 +139,11 @@ class RemoteScorer:
                 with urlopen(request, timeout=_TIMEOUT) as answer:
                     return json.load(answer)
             except HTTPError as error:
-                if not left and tries > 1:
-                    raise ModelError(f"{self._url}{path} answers {error.code}: {error.read(500)!r}") from error
-                if not left or (error.code < 500 and error.code != 429):
+                again = error.code >= 500 or error.code == 429
+                if tries == 1:
                     raise
+                if not left or not again:
+                    raise ModelError(f"{self._url}{path} answers {error.code}: {error.read(500)!r}") from error
             except (URLError, TimeoutError) as error:
                 if not left and tries > 1:
                     raise ModelError(f"{self._url}{path} does not answer ({error})") from error

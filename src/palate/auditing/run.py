@@ -12,25 +12,26 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from palate.auditing.appearance import check_appearance
 from palate.auditing.battery import check_battery, run_battery
+from palate.auditing.benchmarks import check_benchmarks, formats_of
 from palate.auditing.calibration import check_calibration
+from palate.auditing.drift import drift_of, read_outputs, score_all, side_of
+from palate.auditing.groups import check_groups
+from palate.auditing.hacking.run import judge_candidates
 from palate.auditing.limits import audit_thresholds
-from palate.auditing.local import LocalScorer, RewardMemory, model_key
 from palate.auditing.mechanics import check_mechanics, missing_head
+from palate.auditing.opening import open_scorers, read_data
+from palate.auditing.patterns import check_patterns
+from palate.auditing.people.check import check_people
 from palate.auditing.probes.check import check_probes
 from palate.auditing.probes.run import run_probes
 from palate.auditing.ranking import check_ranking, margin_scale
-from palate.auditing.remote import RemoteScorer
 from palate.auditing.scorer import Scored, Scorer
-from palate.auditing.subject import Opened, open_checkpoint
+from palate.auditing.subject import Opened
 from palate.auditing.training_data import check_training_data
 from palate.config import AuditConfig, resolve
-from palate.data import cache
-from palate.data.load import stream_groups
-from palate.data.read import PreferenceData, collect
+from palate.data.read import PreferenceData
 from palate.errors import ConfigError
 from palate.health.annotators.check import check_annotators
 from palate.health.corpus import build_corpus
@@ -98,6 +99,7 @@ class _Run:
 
     def checks(self, folder: Path) -> Iterator[Check]:
         config, thresholds, stage = self.config, self.thresholds, self.listener.stage
+        judged = judge_candidates(config, say=self.listener.say, advance=self.listener.advance)
         opened, scorer, fresh = self._open()
         if scorer is None or fresh is None:
             assert opened is not None
@@ -108,14 +110,23 @@ class _Run:
         data = self._read(config.data, "held-out data")
         (folder / "data").mkdir()
         corpus = build_corpus(data.groups, folder / "data")
+        outputs = self._read_outputs(config.policy_outputs)
         stage("held-out data", len(data.groups))
-        scored = Scored(corpus, np.concatenate(scorer.score(data.groups)))
+        shown = config.policy_outputs is not None or len(corpus.votes.annotator) > 0
+        reward, state = score_all(scorer, data.groups, states=shown)
+        scored = Scored(corpus, reward)
         stage("mechanics", None)
         yield check_mechanics(opened, fresh, data.groups, scored.reward_R, thresholds)
         yield check_ranking(scored, thresholds)
+        yield check_groups(scored)
+        formats = formats_of(config.data, data.groups, data.formats, split=config.split)
+        benchmarks = check_benchmarks(data.groups, scored.reward_R, formats)
+        if benchmarks is not None:
+            yield benchmarks
         calibration = check_calibration(scored, thresholds)
         yield calibration
         yield check_appearance(scored, thresholds, seed=config.seed)
+        yield check_patterns(scored, thresholds)
         scale = margin_scale(scored)
         if config.battery != "none":
             stage("battery", None)
@@ -124,6 +135,7 @@ class _Run:
             stage("probes", None)
             probed = run_probes(scorer, data.groups, most=config.probes, seed=config.seed)
             yield check_probes(probed, thresholds, scale)
+        training, both = None, None
         if config.train_data is not None:
             stage("training data", None)
             training = self._read(config.train_data, "training data")
@@ -132,42 +144,52 @@ class _Run:
             yield check_leaks(both, thresholds)
             yield check_annotators(both, thresholds)
             yield check_training_data(both, scored, thresholds)
+        if judged is not None:
+            stage("best-of-N samples", len(judged.samples))
+            self.subjects += judged.subjects
+            yield judged.check(scorer, thresholds)
+        yield check_people(scored, thresholds, state=state, training=both, seed=config.seed)
+        if outputs is not None:
+            stage("policy outputs", None)
+            held_out, trained = side_of(corpus, reward, state), None if training is None else training.groups
+            yield drift_of(scorer, outputs.groups, held_out, trained, thresholds, config, folder)
         if config.save_temperature:
             self._save_temperature(opened, calibration)
 
     def _open(self) -> tuple[Opened | None, Scorer | None, Scorer | None]:
         """The checkpoint if there is one, its scorer, and one that remembers nothing."""
-        config, advance = self.config, self.listener.advance
-        if config.model.startswith(("http://", "https://")):
-            key = Path(config.api_key_file).read_text(encoding="utf-8").strip() if config.api_key_file else None
-            server = RemoteScorer(config.model, tokenizer=self._tokenizer(), api_key=key, on_progress=advance)
-            self.listener.say(f"{config.model} speaks the protocol of {server.protocol}")
-            return None, server, server
-        opened = open_checkpoint(config.model, dtype=config.dtype)
-        for remark in opened.remarks:
-            self.listener.say(f"warning: {remark}")
-        if opened.model is None:
-            return opened, None, None
-        budget = config.tokens_per_pack
-        memory = RewardMemory(cache.folder() / "rewards", model_key(opened.model)) if config.cache else None
-        kept = LocalScorer(opened.model, config.model, tokens_per_pack=budget, memory=memory, on_progress=advance)
-        return opened, kept, LocalScorer(opened.model, config.model, tokens_per_pack=budget)
-
-    def _tokenizer(self) -> Any:
-        if self.config.tokenizer is None:
-            return None
-        from palate.model.backbone import load_tokenizer
-
-        return load_tokenizer(self.config.tokenizer)[0]
+        config = self.config
+        return open_scorers(
+            config.model,
+            dtype=config.dtype,
+            tokens_per_pack=config.tokens_per_pack,
+            cache=config.cache,
+            tokenizer=config.tokenizer,
+            api_key_file=config.api_key_file,
+            advance=self.listener.advance,
+            say=self.listener.say,
+        )
 
     def _read(self, source: str, what: str) -> PreferenceData:
         config = self.config
         limit = config.max_groups if what == "held-out data" else None
-        data = collect(stream_groups(source, split=config.split, on_bad_row=config.on_bad_row, max_groups=limit))
+        data, subject = read_data(
+            source,
+            what,
+            split=config.split,
+            on_bad_row=config.on_bad_row,
+            max_groups=limit,
+            say=self.listener.say,
+        )
+        self.subjects.append(subject)
+        return data
+
+    def _read_outputs(self, source: str | None) -> PreferenceData | None:
+        if source is None:
+            return None
+        data, subject = read_outputs(source, split=self.config.split, on_bad_row=self.config.on_bad_row)
         self.listener.say(f"{source}: {data.summary()}")
-        comparisons = sum(len(group.comparisons) for group in data.groups)
-        counts = {"rows": data.rows, "groups": len(data.groups), "comparisons": comparisons}
-        self.subjects.append(Subject(source, what, counts | {"rows left out": len(data.dropped)}))
+        self.subjects.append(subject)
         return data
 
     def _save_temperature(self, opened: Opened | None, calibration: Check) -> None:

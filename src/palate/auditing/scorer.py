@@ -21,7 +21,9 @@ class Scorer(Protocol):
         """Directory, id or address, for people."""
 
     def score(self, groups: Sequence[PreferenceGroup]) -> list[Floats]:
-        """Rewards [K] of each group's responses, in order; NaN for what could not be scored, such as over-long text.
+        """Rewards [K] of each group's responses, in order.
+
+        NaN stands for what was not scored, such as over-long text; a reward that came out as not-a-number is infinity.
 
         Raises:
             PalateError: the model or server cannot be used at all.

@@ -5,7 +5,7 @@ means that the reward says as much about the wiring as about the response.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from palate.records import PreferenceGroup, TokenizedGroup
 
 TEXTS = 24
 """Texts that are looked at."""
+_LONGEST, _CUTTABLE = 6, 12  # texts whose end is cut off; characters of a response that can be cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,45 @@ def shifts_of_scorer(scorer: Scorer, texts: Sequence[PreferenceGroup], std: floa
     yield Shift("in another order", _shift(together, backwards, std), "the same texts, last first")
 
 
+def unread_ends(scorer: Scorer, texts: Sequence[PreferenceGroup]) -> float | None:
+    """Share of the longest texts whose reward is the very same without the last quarter of the response.
+
+    Args:
+        scorer: the model.
+        texts: of one response each, from short to long.
+
+    Returns:
+        None where no text is long enough to be cut.
+    """
+    whole = [text for text in texts if len(text.responses[0][-1].content) >= _CUTTABLE][-_LONGEST:]
+    if not whole:
+        return None
+    rewards = np.concatenate(scorer.score([*whole, *(_without_end(text) for text in whole)]))
+    before, after = np.split(rewards, 2)
+    return float((np.isfinite(before) & (before == after)).mean())
+
+
+def _without_end(text: PreferenceGroup) -> PreferenceGroup:
+    *earlier, last = text.responses[0]
+    cut = replace(last, content=last.content[: len(last.content) * 3 // 4])
+    return replace(text, id=f"{text.id}/cut", responses=((*earlier, cut),))
+
+
 @torch.no_grad()
 def shifts_of_model(opened: Opened, texts: Sequence[PreferenceGroup], std: float) -> Iterator[Shift]:
     """What a checkpoint's reward hangs on: its tokens, its template, and the padding of other loaders."""
     model = opened.model
     assert model is not None
+    dtype, model.compute_dtype = model.compute_dtype, torch.float32  # as `ServedClassifier` computes
+    try:
+        yield from _shifts_in_float32(opened, model, texts, std)
+    finally:
+        model.compute_dtype = dtype
+
+
+def _shifts_in_float32(
+    opened: Opened, model: RewardModel, texts: Sequence[PreferenceGroup], std: float
+) -> Iterator[Shift]:
     groups = tokenize(texts, model.tokenizer, max_length=model.max_length).groups
     plain = _rewards(model, groups)
     bos, eos = model.tokenizer.bos_token_id, model.tokenizer.eos_token_id
@@ -104,13 +139,23 @@ def _padding_shifts(opened: Opened, groups: Sequence[TokenizedGroup], plain: Flo
     try:
         served = ServedClassifier(opened.directory)
         alone = served.rewards(sequences, side=None)
-        yield Shift("as transformers serves it", _shift(plain, alone, std), "each text on its own")
+        yield _served_shift(opened, plain, alone, std)
         sides: tuple[Literal["right", "left"], ...] = ("right", "left")
         for side in sides:
             padded = served.rewards(sequences, side=side)
             yield Shift(f"padded on the {side}", _shift(alone, padded, std), "all texts in one padded batch")
     except ModelError as error:
         yield Shift("as transformers serves it", np.nan, str(error).partition("\n")[0])
+
+
+def _served_shift(opened: Opened, plain: Floats, alone: Floats, std: float) -> Shift:
+    assert opened.model is not None
+    bias = opened.model.head.score.bias
+    constant = 0.0 if bias is None else float(bias.detach().item())
+    shift, without = _shift(plain, alone, std), _shift(plain - constant, alone, std)
+    if without < shift:  # a fault of its own, see `head-bias`
+        return Shift("as transformers serves it", without, "each text on its own; it leaves out the head's bias")
+    return Shift("as transformers serves it", shift, "each text on its own")
 
 
 def _rewards(model: RewardModel, groups: Sequence[TokenizedGroup]) -> Floats:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from palate import __version__
+from palate.cli.examples import EXAMPLES
 from palate.errors import PalateError, PalateWarning
 
 
@@ -31,10 +32,17 @@ COMMANDS: dict[str, Command] = {
     "train": Command("train a reward model on preference data", "TrainConfig", "palate.cli.train:run_train"),
     "eval": Command("accuracy with intervals on held-out preferences", "EvalConfig", "palate.cli.use:run_eval"),
     "score": Command("rewards for a file of prompts and responses", "ScoreConfig", "palate.cli.use:run_score"),
+    "serve": Command("the reward model as a server", "ServeConfig", "palate.cli.serve:run_serve"),
     "audit": Command("is a reward model sound? a report and an exit code", "AuditConfig", "palate.cli.audit:run_audit"),
-    "compare": Command("train one model per pooling and compare them", "TrainConfig", "palate.cli.train:run_compare"),
+    "compare": Command("may one reward model replace another?", "CompareConfig", "palate.cli.compare:run_compare"),
+    "poolings": Command("train one model per pooling and compare them", "TrainConfig", "palate.cli.train:run_poolings"),
     "demo": Command("train on the built-in preferences and show the result", "DemoConfig", "palate.cli.demo:run_demo"),
     "walkthrough": Command("one gradient step by hand, every number", None, "palate.cli.use:run_walkthrough"),
+    "playground": Command(
+        "one page to play with all of it, in a browser", "PlaygroundConfig", "palate.cli.playground:run_playground"
+    ),
+    "doctor": Command("what this machine can do, and what is missing", "DoctorConfig", "palate.cli.doctor:run_doctor"),
+    "completion": Command("complete commands and flags in a shell", None, "palate.cli.completion:run_completion"),
     "data check": Command(
         "what is wrong with preference data, before training", "CheckConfig", "palate.cli.data:run_check"
     ),
@@ -127,7 +135,8 @@ def parse(name: str, config_name: str, arguments: Sequence[str]) -> Any:
     default: dict[str, Any] = {}
     if file is not None:
         default["default"] = settings.build(kind, settings.read_yaml(file), absent=tyro.MISSING)
-    description = f"{(kind.__doc__ or '').strip()} --config FILE.yaml gives defaults for all of these."
+    about = f"{(kind.__doc__ or '').strip()} --config FILE.yaml gives defaults for all of these."
+    description = f"{about}\n\nExample: {EXAMPLES[name]}"
     return tyro.cli(kind, prog=f"palate {name}", description=description, args=flags, **default)
 
 

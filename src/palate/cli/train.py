@@ -1,4 +1,4 @@
-"""`palate train` and `palate compare`."""
+"""`palate train` and `palate poolings`."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from accelerate import PartialState
 from rich.console import Console
 from rich.table import Table
 
-from palate.compare import compare_poolings
 from palate.config import TrainConfig
 from palate.metrics import PairwiseReport
+from palate.poolings import compare_poolings
 from palate.training.display import ConsoleDisplay
 from palate.training.run import train
 
@@ -26,7 +26,7 @@ def next_steps(out: Path) -> str:
     return f"\nnext: palate eval {out} --data HELD_OUT    palate score {out} --data FILE --out SCORES.jsonl"
 
 
-def run_compare(config: TrainConfig) -> int:
+def run_poolings(config: TrainConfig) -> int:
     """Train each pooling, then print them side by side."""
     console = Console(emoji=False)
     results = compare_poolings(

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from palate import walkthrough
 from palate.config import EvalConfig, ScoreConfig, SimulateConfig
-from palate.data.simulate import Flaws, simulate, write_jsonl
+from palate.data.simulate import Flaws, simulate, truth_path, write_jsonl, write_truth
 from palate.evaluation import count_reasons, evaluate
 from palate.metrics import PairwiseReport
 from palate.score_file import score
@@ -102,10 +102,11 @@ def run_simulate(config: SimulateConfig) -> int:
         duplicates=config.duplicates,
         artefact=config.artefact,
     )
-    made = simulate(config.num_prompts, seed=config.seed, flaws=flaws)
+    made = simulate(config.num_prompts, seed=config.seed, responses=config.responses, flaws=flaws)
     write_jsonl(made, Path(config.out))
+    write_truth(made, truth_path(Path(config.out)))
     comparisons = sum(len(group.comparisons) for group in made.groups)
-    print(f"{len(made.groups)} prompts, {comparisons} comparisons in {config.out}")
+    print(f"{len(made.groups)} prompts, {comparisons} comparisons in {config.out}; the truth about them in {truth_path(Path(config.out))}")
     return 0
 
 

@@ -5,14 +5,20 @@ the resolved result is saved with the run. Python functions take the same names 
 
     training     TrainConfig, and what makes one run another
     audit        the settings of the audit
+    serve        the settings of the server
+    compare      the settings of the comparison of two reward models
     data         the settings of the commands that check and change data
+    playground   the settings of the playground
     commands     the settings of the other commands
     values       configurations from plain values and YAML files
 """
 
 from palate.config.audit import AuditConfig
-from palate.config.commands import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig
+from palate.config.commands import DemoConfig, DoctorConfig, EvalConfig, ScoreConfig, SimulateConfig
+from palate.config.compare import CompareConfig
 from palate.config.data import AggregateConfig, BalanceConfig, CheckConfig, ConvertConfig, SplitConfig
+from palate.config.playground import PlaygroundConfig
+from palate.config.serve import ServeConfig
 from palate.config.training import PoolingName, TrackerName, TrainConfig, differences
 from palate.config.values import build, read_yaml, resolve, write_yaml
 
@@ -21,11 +27,15 @@ __all__ = [
     "AuditConfig",
     "BalanceConfig",
     "CheckConfig",
+    "CompareConfig",
     "ConvertConfig",
     "DemoConfig",
+    "DoctorConfig",
     "EvalConfig",
+    "PlaygroundConfig",
     "PoolingName",
     "ScoreConfig",
+    "ServeConfig",
     "SimulateConfig",
     "SplitConfig",
     "TrackerName",

@@ -21,6 +21,12 @@ class AuditConfig:
     """Directory for audit.html, audit.json and audit.md."""
     train_data: str | None = None
     """What it was trained on: looks for leaks into the held-out data, and at the annotators."""
+    candidates: str | None = None
+    """Samples of a policy, several a prompt: how far choosing the best of them by reward can be trusted."""
+    gold: str | None = None
+    """What says how good those are: labels (numbers under gold in the file), simulator, or another reward model."""
+    policy_outputs: str | None = None
+    """Responses of the policy that trains against it, labelled or not: looks how far they are from the data."""
     split: str = "train"
     """Split to read where data is a hub dataset."""
     max_groups: int | None = None

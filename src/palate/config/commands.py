@@ -74,6 +74,8 @@ class SimulateConfig:
     """How many prompts."""
     seed: int = 0
     """Of everything in the set."""
+    responses: tuple[int, int] = (2, 6)
+    """Fewest and most responses a prompt, up to 32: for best-of-N samples give the same number twice."""
     length_bias: float = 0.0
     """Rate of planted length bias: annotators who prefer the longer response."""
     flipped: float = 0.0
@@ -100,3 +102,11 @@ class DemoConfig:
     """Prompts of the built-in set."""
     seed: int = 0
     """Of the set and of the training."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorConfig:
+    """What this machine can do for palate, how fast, and which optional parts are missing."""
+
+    json: str | None = None
+    """Also write it here."""

@@ -120,6 +120,8 @@ class TrainConfig:
 
     eval_every: int = 0
     """Evaluate on held-out data every N steps, and at the end; 0 only before and after."""
+    battery: Literal["quick", "all", "none"] = "quick"
+    """Hand-written pairs to be won at every evaluation, every checkpoint and the end: two fifths, all, or none."""
     save_every: int = 500
     """Write a checkpoint that --resume can continue from every N steps; 0 never."""
     keep_last: int = 2
@@ -139,7 +141,7 @@ class TrainConfig:
         _check_train(self)
 
 
-_FREE = ("out", "resume", "overwrite", "save_every", "eval_every", "keep_last", "trackers", "on_non_finite")
+_FREE = ("out", "resume", "overwrite", "save_every", "eval_every", "keep_last", "trackers", "on_non_finite", "battery")
 _FREE_FOR_DATA = ("workers", "cache")
 # A run that ran out of memory must be able to go on.
 _FREE_FOR_MEMORY = ("tokens_per_pack", "activation_checkpointing", "activation_offload", "auto_batch")

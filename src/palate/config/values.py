@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from palate.atomic import write_text
 from palate.config.audit import AuditConfig
 from palate.config.commands import DemoConfig, EvalConfig, ScoreConfig, SimulateConfig
+from palate.config.compare import CompareConfig
 from palate.config.data import AggregateConfig, BalanceConfig, CheckConfig, ConvertConfig, SplitConfig
 from palate.config.training import TrainConfig
 from palate.errors import ConfigError
@@ -31,6 +32,7 @@ Config = TypeVar(
     BalanceConfig,
     ConvertConfig,
     AuditConfig,
+    CompareConfig,
 )
 
 

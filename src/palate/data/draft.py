@@ -17,6 +17,7 @@ class Draft:
         source: as in `PreferenceGroup` where the format says it, else the row's columns are asked.
         models: likewise.
         time: likewise.
+        gold: as in `PreferenceGroup`.
     """
 
     prompt: Conversation
@@ -26,6 +27,7 @@ class Draft:
     source: str = ""
     models: tuple[str, ...] = ()
     time: str = ""
+    gold: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

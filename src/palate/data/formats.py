@@ -8,7 +8,7 @@ train on the wrong text.
 | format | columns (a star marks an optional one) |
 |---|---|
 | oasst-tree | prompt as a tree of messages with replies |
-| palate-group | id, prompt, responses, comparisons |
+| palate-group | id, prompt, responses, comparisons, gold* |
 | rewardbench | prompt, chosen, rejected, chosen_model, rejected_model, subset |
 | rm-bench | prompt, chosen and rejected as lists of three texts, domain |
 | pair-lists | prompt, chosen and rejected as lists of texts |
@@ -31,7 +31,7 @@ train on the wrong text.
 | ultrafeedback | instruction, completions |
 | ranked | prompt, responses, ranks* or scores* |
 | ranked-nemo | context, completions |
-| scoring | prompt, and responses or response; only where comparisons are not required |
+| scoring | prompt, and responses or response, gold*; only where comparisons are not required |
 
 All but the palate-group may add a `system` column, the text of a system message before the prompt, an id (`id`,
 `pair_id`, `prompt_id` or `idx`), and the columns of `palate.data.origins`. Rows of votes-table, label-studio-min and
@@ -110,10 +110,22 @@ def _is_unordered(row: Cell) -> bool:
 def _read_group(row: Cell) -> Reading:
     group = row_to_group(row.value, row.where)
     return Reading(
-        (Draft(group.prompt, group.responses, group.comparisons, group.id, group.source, group.models, group.time),)
+        (
+            Draft(
+                group.prompt,
+                group.responses,
+                group.comparisons,
+                group.id,
+                group.source,
+                group.models,
+                group.time,
+                group.gold,
+            ),
+        )
     )
 
 
+_GROUP_MORE = ("source", "models", "time", "gold")
 _PAIR = ("prompt", "chosen", "rejected")
 _BARE_PAIR = ("chosen", "rejected")
 _REWARDBENCH = (*_PAIR, "chosen_model", "rejected_model", "subset")
@@ -132,7 +144,7 @@ _OVERALL = ("context", "response1", "response2", "overall_preference")
 
 FORMATS = (
     Format("oasst-tree", ("prompt",), read_tree, ("message_tree_id", "tree_state"), _holds_tree),
-    Format("palate-group", ("prompt", "responses", "comparisons"), _read_group, ("source", "models", "time")),
+    Format("palate-group", ("prompt", "responses", "comparisons"), _read_group, _GROUP_MORE),
     Format("rewardbench", _REWARDBENCH, benchmarks.read_rewardbench, fits=_is_text),
     Format("rm-bench", (*_PAIR, "domain"), benchmarks.read_rm_bench, fits=benchmarks.holds_lists),
     Format("pair-lists", _PAIR, benchmarks.read_lists, _COUNTS, benchmarks.holds_lists),
@@ -162,8 +174,8 @@ FORMATS = (
     Format("helpsteer2-preference", _STRENGTH, ratings.read_helpsteer_pair),
     Format("helpsteer3-preference", _OVERALL, ratings.read_helpsteer3),
     Format("ultrafeedback", ("instruction", "completions"), ratings.read_ultrafeedback),
-    Format("scoring", ("prompt", "responses"), read_candidates, fits=_is_unordered, compares=False),
-    Format("scoring", ("prompt", "response"), read_candidates, compares=False),
+    Format("scoring", ("prompt", "responses"), read_candidates, ("gold",), _is_unordered, compares=False),
+    Format("scoring", ("prompt", "response"), read_candidates, ("gold",), compares=False),
     Format("ranked", ("prompt", "responses"), read_ranked, ORDER_COLUMNS),
     Format("ranked-nemo", ("context", "completions"), read_nemo, ORDER_COLUMNS),
 )

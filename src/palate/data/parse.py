@@ -67,6 +67,7 @@ def _finished(draft: Draft, origin: Origin, row: Cell) -> PreferenceGroup:
         source=draft.source or origin.source,
         models=draft.models or origin.models,
         time=draft.time or origin.time,
+        gold=draft.gold,
     )
 
 

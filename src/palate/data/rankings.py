@@ -50,16 +50,17 @@ def read_nemo(row: Cell) -> Reading:
 
 
 def read_candidates(row: Cell) -> Reading:
-    """`prompt` and `responses` (one or more) or `response`, to be scored without comparisons.
+    """`prompt` and `responses` (one or more) or `response`, to be scored without comparisons, and perhaps `gold`.
 
     Raises:
-        DataError: `too-few-responses` for an empty list, or a fault of the prompt or of a response.
+        DataError: `too-few-responses` for an empty list, `rank-count` or `bad-number` for gold that is not one finite
+            number a response, or a fault of the prompt or of a response.
     """
     prompt = read_prompt(row["prompt"])
     cells = row["responses"].items() if row.has("responses") else (row["response"],)
     if not cells:
         raise row["responses"].fault("too-few-responses", "the list is empty; there is nothing to score")
-    return Reading((Draft(prompt, tuple(_response(cell, prompt) for cell in cells)),))
+    return Reading((Draft(prompt, tuple(_response(cell, prompt) for cell in cells), gold=_gold(row, len(cells))),))
 
 
 def has_order(row: Cell, responses: Cell) -> bool:
@@ -87,6 +88,16 @@ def compare_all(
         for i, j in combinations(range(len(responses)), 2)
         if responses[i] != responses[j]
     )
+
+
+def _gold(row: Cell, number: int) -> tuple[float, ...]:
+    if not row.has("gold"):
+        return ()
+    cells = row["gold"].items() if row.has("responses") else (row["gold"],)
+    if len(cells) != number:
+        message = f"{len(cells)} numbers for {number} responses; give one for each"
+        raise row["gold"].fault("rank-count", message)
+    return tuple(cell.finite() for cell in cells)
 
 
 def _ranked(row: Cell, prompt: Conversation, listed: Cell) -> Reading:

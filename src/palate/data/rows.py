@@ -10,7 +10,8 @@
                                  "first": 1, "seconds": 12.5}]}],            optional, as in records.Vote
      "source": "campaign 2",                                                 optional, as in records.PreferenceGroup
      "models": ["a-7b", "b-7b"],                                             optional, one name a response
-     "time": "2024-05-01"}                                                   optional
+     "time": "2024-05-01",                                                   optional
+     "gold": [0.9, 0.1]}                                                     optional, one number a response
 
 A plain string is one user message in a prompt and one assistant message in a response. `strength` is what an
 annotator ticked. It is a word, not a number: it becomes a margin only under a mapping that the caller gives,
@@ -40,7 +41,7 @@ def group_to_row(group: PreferenceGroup, strengths: tuple[str, ...] = ()) -> Row
         strengths: one word for each comparison, or nothing.
     """
     words = strengths or ("",) * len(group.comparisons)
-    origin: Row = {"source": group.source, "models": list(group.models), "time": group.time}
+    origin: Row = {"source": group.source, "models": list(group.models), "time": group.time, "gold": list(group.gold)}
     return {
         "id": group.id,
         "prompt": _plain(group.prompt, "user"),
@@ -112,6 +113,7 @@ def row_to_group(values: Row, where: str, margins: Mapping[str, float] | None = 
         source=_text(values, "source", where),
         models=_models(values, len(responses), where),
         time=_text(values, "time", where),
+        gold=_gold(values, len(responses), where),
     )
 
 
@@ -184,6 +186,17 @@ def _models(values: Row, number: int, where: str) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) != number:
         raise _error(f"give a list of {number} names, one for each response", "wrong-type", where, "models")
     return tuple(names)
+
+
+def _gold(values: Row, number: int, where: str) -> tuple[float, ...]:
+    gold = values.get("gold")
+    if gold is None or gold == []:
+        return ()
+    if not isinstance(gold, list) or len(gold) != number or not all(type(value) in (int, float) for value in gold):
+        raise _error(f"give a list of {number} numbers, one for each response", "wrong-type", where, "gold")
+    if not all(map(math.isfinite, gold)):
+        raise _error("a number in it is not finite", "wrong-type", where, "gold")
+    return tuple(map(float, gold))
 
 
 def _text(values: Row, name: str, where: str) -> str:

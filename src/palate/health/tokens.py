@@ -44,6 +44,11 @@ class TokenCounts:
     responses: Ints
     ends: dict[int, int]
 
+    def ended_by(self, specials: Iterable[int]) -> float:
+        """Share of the sequences that end with one of these tokens; 1 where there are none."""
+        wanted, total = set(specials), sum(self.ends.values())
+        return sum(count for token, count in self.ends.items() if token in wanted) / total if total else 1.0
+
 
 def count_tokens(groups: Iterable[PreferenceGroup], tokenizer: Tokenizer, *, workers: int = 1) -> TokenCounts:
     """Render and tokenize all groups, keeping nothing but counts.
@@ -104,8 +109,7 @@ def check_tokens(
     if not len(counts.longest):
         return Check(section, skipped="no groups")
     over = float(np.mean(counts.longest > max_length))
-    ended = sum(number for token, number in counts.ends.items() if token in set(specials))
-    missing = 1 - ended / sum(counts.ends.values())
+    missing = 1 - counts.ended_by(specials)
     findings = (
         *thresholds.find(
             "over-long",

@@ -39,5 +39,5 @@ def tiny_run(
     if not model.exists():
         save_tiny_causal_lm(model, kind)
     write_groups(data, random_groups(24) if groups is None else groups)
-    ours = {"dtype": "fp32", "pairs_per_step": 8, "lr": 1e-3, "eval_fraction": 0, "save_every": 0}
+    ours = {"dtype": "fp32", "pairs_per_step": 8, "lr": 1e-3, "eval_fraction": 0, "save_every": 0, "battery": "none"}
     return build(TrainConfig, {"model": str(model), "data": str(data), "out": str(folder / "rm"), **ours, **settings})

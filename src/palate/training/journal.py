@@ -1,9 +1,11 @@
-"""`log.jsonl`: one line a step, flushed as it is written, cut back to the checkpoint when a run is resumed."""
+"""`log.jsonl` and its like: lines about steps, flushed as written, cut back to the checkpoint on resuming."""
 
 import json
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from palate.atomic import write_text
 
@@ -50,7 +52,7 @@ class StepRecord:
 
 
 class Journal:
-    """Appends to `log.jsonl`.
+    """Appends lines to a file.
 
     Args:
         path: of the file.
@@ -62,10 +64,10 @@ class Journal:
             _cut(path, keep_steps)
         self._file = path.open("a", encoding="utf-8")
 
-    def write(self, record: StepRecord) -> None:
-        """One line; numbers that JSON cannot hold become null."""
-        values = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(record).items()}
-        self._file.write(json.dumps(values) + "\n")
+    def write(self, values: Mapping[str, Any]) -> None:
+        """One line, which names its `step`; numbers that JSON cannot hold become null."""
+        held = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
+        self._file.write(json.dumps(held) + "\n")
         self._file.flush()
 
     def close(self) -> None:

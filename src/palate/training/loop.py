@@ -8,7 +8,7 @@ ranks.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from palate.model.reward_model import RewardModel
 from palate.packing.plan import StepPlan, pack
 from palate.records import TokenizedGroup
 from palate.training import checkpoints
+from palate.training.battery import BatteryRun
 from palate.training.checkpoints import Progress
 from palate.training.guards import find_offenders, is_finite, name_rows
 from palate.training.journal import Journal, StepRecord
@@ -45,6 +46,7 @@ class Trainer:
         effect: the length covariate; None without it.
         on_step: called after each step with its record.
         evaluate: scores the held-out data; None when there is none.
+        battery: is run at every evaluation and every checkpoint; None for never.
         save_best: writes a whole reward model to a directory.
         say: shows a line to the user.
     """
@@ -60,6 +62,7 @@ class Trainer:
     journal: Journal | None
     on_step: Callable[[StepRecord], None]
     evaluate: Callable[[], PairwiseReport] | None
+    battery: BatteryRun | None
     save_best: Callable[[Path, PairwiseReport], object]
     say: Say
 
@@ -76,16 +79,24 @@ def fit(trainer: Trainer, progress: Progress) -> Progress:
         record = run_step(trainer, trainer.data.steps[number - 1], number)
         progress = _advance(progress, record)
         if trainer.journal is not None:
-            trainer.journal.write(record)
+            trainer.journal.write(asdict(record))
         trainer.on_step(record)
-        last = number == len(trainer.data.steps)
-        if trainer.evaluate is not None and config.eval_every and number % config.eval_every == 0 and not last:
+        last = number == len(trainer.data.steps)  # what is measured after it is measured at the end
+        measured = not last and _due(config.eval_every, number)
+        saved = _due(config.save_every, number)
+        if trainer.battery is not None and not last and (measured or saved):
+            trainer.battery(number)
+        if trainer.evaluate is not None and measured:
             report = trainer.evaluate()
             trainer.say(f"step {number}: held-out {describe(report)}")
             progress = keep_best(trainer, progress, report)
-        if config.save_every and number % config.save_every == 0:
+        if saved:
             save_state(trainer, progress)
     return progress
+
+
+def _due(every: int, number: int) -> bool:
+    return every > 0 and number % every == 0
 
 
 def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:

@@ -19,6 +19,7 @@ from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
 from palate.scoring import score_groups
 from palate.training import checkpoints
+from palate.training.battery import make_battery
 from palate.training.budget import settle_budget
 from palate.training.checkpoints import Progress, read_report
 from palate.training.display import Display, QuietDisplay
@@ -137,6 +138,7 @@ def _run(
         journal=_journal(config, accelerator, progress),
         on_step=_on_step(config, accelerator, model, data, show),
         evaluate=(lambda: _evaluate(model, data, config, accelerator, show)) if data.evaluation else None,
+        battery=make_battery(model, config, show.say, writes=accelerator.is_main_process, done=progress.step),
         save_best=lambda path, report: model.save_pretrained(path, evaluation=_brief(report), **_known(config, data)),
         say=show.say,
     )
@@ -219,6 +221,7 @@ def _finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
     after = trainer.evaluate() if trainer.evaluate is not None else None
     if after is not None and config.eval_every:
         progress = keep_best(trainer, progress, after)
+    battery = trainer.battery(progress.step) if trainer.battery is not None else None
     known = _known(config, data) | _reward_scale(model, data, config)
     if accelerator.is_main_process:
         loads = model.save_pretrained(out, evaluation=_brief(after) if after else {}, **known)
@@ -228,7 +231,7 @@ def _finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
         fill = data.fill(config.tokens_per_pack, num_ranks=accelerator.num_processes)
         summary = summarise(progress=progress, data=data, model=model, after=after, length_effect=effect, fill=fill)
         budget = {"tokens_per_pack": config.tokens_per_pack, "auto_batch": config.auto_batch}
-        write_summary(out / SUMMARY, {**summary, **budget, "loads_as": loads})
+        write_summary(out / SUMMARY, {**summary, **budget, "battery": battery, "loads_as": loads})
         if effect is not None:
             show.say(f"length effect: {effect:+.3f} for a response twice as long, left out of the reward")
         if after is not None:
@@ -237,8 +240,9 @@ def _finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
             best = checkpoints.best_directory(out, progress.best_step)
             show.say(f"best held-out accuracy {progress.best_accuracy:.3f}, after step {progress.best_step}: {best}")
         show.say(f"saved in {out} ({loads})")
-    if trainer.journal is not None:
-        trainer.journal.close()
+    for journal in (trainer.journal, trainer.battery.journal if trainer.battery is not None else None):
+        if journal is not None:
+            journal.close()
     accelerator.wait_for_everyone()
     accelerator.end_training()
     return TrainResult(model.eval(), out, read_summary(out / SUMMARY), progress.before, after)

@@ -23,7 +23,7 @@ one, a neighbouring date.
 
 from palate.data.simulate.annotators import Annotators
 from palate.data.simulate.compose import FAMILIES, simulate
-from palate.data.simulate.files import write_jsonl
+from palate.data.simulate.files import read_qualities, truth_path, write_jsonl, write_truth
 from palate.data.simulate.truth import (
     ComparisonTruth,
     Flaws,
@@ -42,6 +42,9 @@ __all__ = [
     "PlantedCounts",
     "ResponseTruth",
     "SimulatedSet",
+    "read_qualities",
     "simulate",
+    "truth_path",
     "write_jsonl",
+    "write_truth",
 ]

@@ -54,6 +54,8 @@ GREETINGS = (
     "One more thing.",
 )
 THANKS = ("Thanks!", "Thank you.", "Many thanks in advance.")
+MOST_RESPONSES = 32
+"""Of a prompt; every family has wordings for so many that are no two alike."""
 _TRIES = 8  # wordings drawn in search of one that is longer, or shorter, than the right response
 _PATIENCE = 200  # prompts drawn in search of one that has not been asked
 
@@ -121,8 +123,8 @@ def _check(num_prompts: int, families: tuple[str, ...], responses: tuple[int, in
         raise ConfigError(f"unknown families {unknown}; choose from {', '.join(FAMILIES)}")
     if num_prompts < 1:
         raise ConfigError(f"num-prompts is {num_prompts}; at least 1 is needed")
-    if not 2 <= responses[0] <= responses[1] <= 6:
-        raise ConfigError(f"responses is {responses}; give the fewest and the most, between 2 and 6")
+    if not 2 <= responses[0] <= responses[1] <= MOST_RESPONSES:
+        raise ConfigError(f"responses is {responses}; give the fewest and the most, between 2 and {MOST_RESPONSES}")
 
 
 def _distinct_tasks(rng: Random, number: int, families: tuple[str, ...]) -> tuple[Task, ...]:

@@ -80,7 +80,7 @@ class Job:
 
     def wrote_group(self, group: PreferenceGroup) -> None:
         """Count what of a written group goes missing."""
-        for name in ("source", "models", "time"):
+        for name in ("source", "models", "time", "gold"):
             self.lose(name, int(bool(getattr(group, name)) and name not in self.carries))
         self.lose("id", int(bool(own_id(group)) and "id" not in self.carries))
 

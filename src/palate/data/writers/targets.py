@@ -28,7 +28,7 @@ from palate.data.writers.pairing import pairwise
 from palate.data.writers.target import Column, Target
 
 _ORIGIN = frozenset({"id", "source", "models", "time"})
-_ALL = _ORIGIN | {"margin", "weight", "probability", "votes"}
+_ALL = _ORIGIN | {"margin", "weight", "probability", "votes", "gold"}
 _ABOUT_PAIR = (
     Column("margin", "number", "margin"),
     Column("id", needs="id"),

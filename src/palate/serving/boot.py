@@ -1,0 +1,129 @@
+"""Proof, before the first answer, that served rewards are those of the process.
+
+Golden texts are scored twice: each alone, in a padded batch of one, by the model in this process; and through the
+engine, all at once, from several clients, as messages, as rendered text and as token ids by turns, so that they meet in
+shared packs. Until the two agree, no request is taken, and `/readyz` says why.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from palate.data.render import render, tokenize
+from palate.data.simulate import simulate
+from palate.errors import ModelError
+from palate.model.reward_model import RewardModel
+from palate.records import PreferenceGroup, TokenizedGroup
+from palate.serving.engine import Engine
+from palate.serving.inputs import Conversation, Input, Rendered, TokenIds
+from palate.serving.service import Service
+
+NUM_TEXTS = 64
+_CLIENTS = 4
+_LOG = logging.getLogger("palate.serving")
+
+
+@dataclass(frozen=True, slots=True)
+class BootCheck:
+    """What was found.
+
+    Attributes:
+        texts: compared.
+        difference: the largest, in raw rewards; infinite where one side is no number.
+        tolerance: allowed.
+    """
+
+    texts: int
+    difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether served rewards can be believed."""
+        return self.difference <= self.tolerance
+
+
+def begin(service: Service) -> "asyncio.Task[None]":
+    """Check beside the server's first requests, which are refused until it is done."""
+    return asyncio.get_running_loop().create_task(_check(service))
+
+
+async def _check(service: Service) -> None:
+    try:
+        result = await check(service.engine)
+    except Exception as error:  # whatever keeps the model from scoring keeps the server from being ready
+        if service.state != "checking":  # the server was told to stop meanwhile
+            return
+        _LOG.error("boot check failed", exc_info=error)
+        service.state, service.why = "failed", f"the boot check failed: {type(error).__name__}: {error}"
+        return
+    if service.state != "checking":
+        return
+    found = f"{result.texts} texts, largest difference {result.difference:.2g}, allowed {result.tolerance:.2g}"
+    if result.passed:
+        service.state, service.why = "ready", f"served rewards are those of the process ({found})"
+    else:
+        service.state, service.why = "failed", f"served rewards differ from those of the process ({found})"
+    level = logging.INFO if result.passed else logging.ERROR
+    _LOG.log(level, "boot check", extra={"fields": {"state": service.state, "why": service.why}})
+
+
+async def check(engine: Engine) -> BootCheck:
+    """Compare; nothing else may be scored meanwhile.
+
+    Raises:
+        PalateError: the golden texts cannot be rendered or scored.
+    """
+    texts = golden_texts(engine.model)
+    if not texts:
+        raise ModelError(f"none of the golden texts fits into {engine.model.max_length} tokens: raise --max-length")
+    expected = await asyncio.to_thread(alone, engine.model, [tokens for _, tokens in texts])
+    inputs = [_form(engine.model, group, tokens, at) for at, (group, tokens) in enumerate(texts)]
+    parts = [range(client, len(inputs), _CLIENTS) for client in range(_CLIENTS)]
+    answers = await asyncio.gather(
+        *(
+            engine.score([inputs[at] for at in part], client=f"boot {n}", on_overlong="truncate_left")
+            for n, part in enumerate(parts)
+        )
+    )
+    served = np.full(len(inputs), np.nan)
+    for part, outcomes in zip(parts, answers, strict=True):
+        for at, outcome in zip(part, outcomes, strict=True):
+            served[at] = np.nan if outcome.score is None else outcome.score
+    difference = np.abs(served - expected).max()
+    size = max(1.0, float(np.abs(expected).max()))
+    exact = engine.model.compute_dtype is torch.float32
+    return BootCheck(
+        len(inputs), float(difference) if np.isfinite(difference) else float("inf"), size * (1e-4 if exact else 0.05)
+    )
+
+
+def golden_texts(model: RewardModel) -> list[tuple[PreferenceGroup, TokenizedGroup]]:
+    """One conversation each of the built-in set, several of one prompt, that fit the model's length."""
+    groups = (
+        PreferenceGroup(f"{group.id}.{k}", group.prompt, (response,))
+        for group in simulate(NUM_TEXTS, seed=64).groups
+        for k, response in enumerate(group.responses)
+    )
+    chosen = [group for _, group in zip(range(NUM_TEXTS), groups, strict=False)]
+    rows = tokenize(chosen, model.tokenizer, max_length=model.max_length, over_long="truncate-prompt")
+    by_id = {row.id: row for row in rows.groups}
+    return [(group, by_id[group.id]) for group in chosen if group.id in by_id]
+
+
+@torch.no_grad()
+def alone(model: RewardModel, groups: list[TokenizedGroup]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+    """Rewards of one-response groups, each by a forward pass of its own that shares nothing."""
+    return np.array([float(model(model.collate([group], layout="padded"))[0]) for group in groups])
+
+
+def _form(model: RewardModel, group: PreferenceGroup, tokens: TokenizedGroup, at: int) -> Input:
+    """The three forms in turn; poolings that have to know the response only take messages, cut text only ids."""
+    if tokens.truncated_tokens or model.pooling_name in ("mean-response", "attention") or at % 3 == 0:
+        return Conversation(group.prompt + group.responses[0])
+    if at % 3 == 1:
+        return Rendered(render(model.tokenizer, group.prompt, group.responses[0]).text)
+    return TokenIds(tuple(tokens.sequences[0].tolist()))

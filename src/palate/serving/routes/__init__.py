@@ -1,0 +1,1 @@
+"""One module a protocol, each with `router(service) -> APIRouter`."""
