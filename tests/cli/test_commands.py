@@ -114,7 +114,9 @@ def test_poolings_prints_a_table_of_all_poolings(
     assert {path.name for path in (tmp_path / "all").iterdir()} == {"last", "mean", "mean-response", "attention", "cls"}
 
 
-def test_poolings_needs_held_out_data(model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_poolings_needs_held_out_data(
+    model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["poolings", "--model", model, "--data", data, "--out", str(tmp_path / "all"), "--eval-fraction", "0"]
     assert main(arguments) == 2
     assert "comparing needs held-out data" in capsys.readouterr().err

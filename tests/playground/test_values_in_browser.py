@@ -92,7 +92,6 @@ def test_choosing_a_model_gives_its_dimensions(page: Playground) -> None:
 def test_a_pasted_config_gives_its_dimensions(page: Playground) -> None:
     paste = "((f) => {{ f.value = {}; f.dispatchEvent(new Event('input', {{bubbles: true}})) }})({})"
     field = "document.querySelector('[data-paste]')"
-    page.visit("#architecture .body", [{"kind": "reward"}])
     for shape in SHAPES:
         dimensions = asdict(shape)
         del dimensions["name"]
@@ -100,7 +99,7 @@ def test_a_pasted_config_gives_its_dimensions(page: Playground) -> None:
         page.run(paste.format(json.dumps(config), field))
         assert page.run("document.querySelector('[data-fault]').textContent") == ""
         count = count_parameters(shape)
-        assert page.see("#architecture .body")["total"].says(count.body + count.reward_head, 0)
+        assert page.see("#architecture .body")["total"].says(count.body + count.lm_head, 0)
     whole = {"model_type": "llama", "vocab_size": 9, "hidden_size": 8, "num_attention_heads": 2}
     whole |= {"num_hidden_layers": 1, "intermediate_size": 7}
     faults = {
@@ -110,15 +109,22 @@ def test_a_pasted_config_gives_its_dimensions(page: Playground) -> None:
         '{"model_type": "toString"}': 'model_type is "toString"',
         json.dumps(whole | {"hidden_size": 0}): "under hidden_size",
         json.dumps(whole | {"mlp_bias": True}): "mlp_bias would add",
+        json.dumps(whole | {"model_type": "qwen3"}): "under num_key_value_heads, head_dim",
     }
     before = page.see("#architecture .body")["total"]
     for text, fault in faults.items():
         page.run(paste.format(json.dumps(text), field))
         assert fault in page.run("document.querySelector('[data-fault]').textContent")
         assert page.see("#architecture .body")["total"] == before
-    page.run(paste.format(json.dumps(json.dumps(whole)), field))
-    count = count_parameters(Shape("", "llama", 9, 8, 1, 2, 2, 4, 7, False))  # what the file leaves out
-    assert page.see("#architecture .body")["body"].says(count.body, 0)
+    more = {"llama": {}, "qwen2": {"num_key_value_heads": 1}, "gemma2": {"num_key_value_heads": 1, "head_dim": 6}}
+    for family, said in more.items():  # the rest is as transformers takes it where a file is silent
+        page.run(paste.format(json.dumps(json.dumps(whole | said | {"model_type": family})), field))
+        config = AutoConfig.for_model(**(whole | said | {"model_type": family}))
+        keys, size = config.num_key_value_heads, getattr(config, "head_dim", 4)
+        count = count_parameters(Shape("", family, 9, 8, 1, 2, keys, size, 7, config.tie_word_embeddings))
+        shown = page.see("#architecture .body")
+        assert shown["body"].says(count.body, 0)
+        assert shown["head"].says(count.lm_head, 0)
 
 
 def test_the_pooling(page: Playground) -> None:

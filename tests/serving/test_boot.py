@@ -9,6 +9,7 @@ import torch
 from tests.serving.asking import run
 
 from palate.errors import ModelError
+from palate.model.quantize import quantize_body
 from palate.model.reward_model import RewardModel
 from palate.serving import boot
 from palate.serving.app import create_app
@@ -117,5 +118,24 @@ def test_a_limit_that_no_golden_text_fits_is_told() -> None:
         code, told = await readiness(model)
         assert code == 503
         assert "none of the golden texts fits into 8 tokens" in told["why"]
+
+    run(main())
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16", "int8"])
+def test_what_rounds_has_more_room(dtype: str) -> None:
+    model = sharp_reward_model()
+    if dtype == "bf16":
+        model.compute_dtype = torch.bfloat16
+    if dtype == "int8":
+        quantize_body(model.backbone)
+
+    async def main() -> None:
+        engine = Engine(model)
+        engine.start()
+        result = await check(engine)
+        engine.stop()
+        assert result.passed
+        assert result.tolerance == pytest.approx(1e-4 if dtype == "fp32" else 0.05, rel=0.2)
 
     run(main())

@@ -56,7 +56,16 @@ def test_buckets_follow_the_rewards_of_training() -> None:
     assert 'palate_reward_bucket{le="18.0"}' in text
 
 
-def test_what_does_not_vary_has_no_slope() -> None:
+def test_what_does_not_vary_has_no_slope(model: RewardModel) -> None:
+    async def main() -> None:
+        async with served(model) as server:
+            for _ in range(2):
+                found = await figures(server)
+                assert np.isnan(found["palate_reward_length_slope"])
+                assert np.isnan(found["palate_reward_length_correlation"])
+                await server.reward([{"prompt": "a", "response": "b"}])
+
+    run(main())
     ones, line = np.ones(5), np.arange(5.0)
     assert slope_and_correlation(ones, line) is None
     assert slope_and_correlation(line, ones) is None

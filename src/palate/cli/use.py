@@ -104,9 +104,10 @@ def run_simulate(config: SimulateConfig) -> int:
     )
     made = simulate(config.num_prompts, seed=config.seed, responses=config.responses, flaws=flaws)
     write_jsonl(made, Path(config.out))
-    write_truth(made, truth_path(Path(config.out)))
     comparisons = sum(len(group.comparisons) for group in made.groups)
-    print(f"{len(made.groups)} prompts, {comparisons} comparisons in {config.out}; the truth about them in {truth_path(Path(config.out))}")
+    truth = truth_path(Path(config.out))
+    write_truth(made, truth)
+    print(f"{len(made.groups)} prompts, {comparisons} comparisons in {config.out}; the truth about them in {truth}")
     return 0
 
 

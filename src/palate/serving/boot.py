@@ -15,6 +15,7 @@ import torch
 from palate.data.render import render, tokenize
 from palate.data.simulate import simulate
 from palate.errors import ModelError
+from palate.model.quantize import Int8Linear
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup, TokenizedGroup
 from palate.serving.engine import Engine
@@ -23,6 +24,7 @@ from palate.serving.service import Service
 
 NUM_TEXTS = 64
 _CLIENTS = 4
+_EXACT, _ROUNDED = 1e-4, 0.05  # of the largest reward: in float32; where bf16 or int8 round by what a pack holds
 _LOG = logging.getLogger("palate.serving")
 
 
@@ -95,10 +97,8 @@ async def check(engine: Engine) -> BootCheck:
             served[at] = np.nan if outcome.score is None else outcome.score
     difference = np.abs(served - expected).max()
     size = max(1.0, float(np.abs(expected).max()))
-    exact = engine.model.compute_dtype is torch.float32
-    return BootCheck(
-        len(inputs), float(difference) if np.isfinite(difference) else float("inf"), size * (1e-4 if exact else 0.05)
-    )
+    tolerance = size * (_EXACT if _is_exact(engine.model) else _ROUNDED)
+    return BootCheck(len(inputs), float(difference) if np.isfinite(difference) else float("inf"), tolerance)
 
 
 def golden_texts(model: RewardModel) -> list[tuple[PreferenceGroup, TokenizedGroup]]:
@@ -118,6 +118,12 @@ def golden_texts(model: RewardModel) -> list[tuple[PreferenceGroup, TokenizedGro
 def alone(model: RewardModel, groups: list[TokenizedGroup]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
     """Rewards of one-response groups, each by a forward pass of its own that shares nothing."""
     return np.array([float(model(model.collate([group], layout="padded"))[0]) for group in groups])
+
+
+def _is_exact(model: RewardModel) -> bool:
+    rounded = any(isinstance(module, Int8Linear) for module in model.backbone.modules())
+    weights = next(model.backbone.parameters()).dtype
+    return not rounded and weights is model.compute_dtype is torch.float32
 
 
 def _form(model: RewardModel, group: PreferenceGroup, tokens: TokenizedGroup, at: int) -> Input:

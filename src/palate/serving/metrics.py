@@ -120,9 +120,9 @@ class Metrics:
             found = slope_and_correlation(tokens, rewards)
             self._mean.set(rewards.mean())
             self._std.set(rewards.std())
-        if found is not None:
-            self._slope.set(found[0])
-            self._correlation.set(found[1])
+            slope, correlation = found if found is not None else (float("nan"), float("nan"))
+            self._slope.set(slope)
+            self._correlation.set(correlation)
 
     def text(self) -> bytes:
         """Everything in Prometheus' own format; of all replicas where there are several."""
@@ -134,7 +134,9 @@ class Metrics:
 
 
 def _rolling(name: str, text: str, registry: CollectorRegistry) -> Gauge:
-    return Gauge(name, f"{text}, over the last {_WINDOW}", registry=registry, multiprocess_mode="livemostrecent")
+    gauge = Gauge(name, f"{text}, over the last {_WINDOW}", registry=registry, multiprocess_mode="livemostrecent")
+    gauge.set(float("nan"))  # not known yet: 0 would be a finding
+    return gauge
 
 
 def slope_and_correlation(

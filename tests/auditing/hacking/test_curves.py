@@ -24,7 +24,7 @@ def drawn(proxy: np.ndarray | list, gold: np.ndarray | list) -> Curves:
     return curves
 
 
-def planted(gold_at: np.ndarray, each: int, prompts: int = 12) -> tuple[np.ndarray, np.ndarray]:
+def planted(gold_at: np.ndarray, each: int, prompts: int = 20) -> tuple[np.ndarray, np.ndarray]:
     """Prompts whose gold curve has the given heights at 1, 2, 4 and so on."""
     numbers = doublings(each).tolist()
     weights = np.array([best_of_n_value(np.arange(each), row, ["p"] * each, numbers)[0] for row in np.eye(each)])
@@ -118,7 +118,7 @@ def test_a_few_short_prompts_do_not_shorten_the_curves_of_all() -> None:
 
 
 @pytest.mark.parametrize(
-    ("why", "prompts", "each"), [("10 are needed", FEWEST_PROMPTS - 1, 8), ("3 samples or more", 50, 2)]
+    ("why", "prompts", "each"), [("20 are needed", FEWEST_PROMPTS - 1, 8), ("3 samples or more", 50, 2)]
 )
 def test_too_little_is_said_to_be_too_little(why: str, prompts: int, each: int) -> None:
     answer = draw_curves(*(list(one) for one in normal(np.random.default_rng(6), prompts, each, 0.5)))
@@ -136,7 +136,8 @@ def test_nothing_to_choose_between_is_said() -> None:
 
 @pytest.mark.slow
 def test_intervals_of_the_shares_cover_the_truth() -> None:
-    # 500 repetitions: a coverage of 95 % is seen as 93 to 97 % (two standard errors).
+    # 500 repetitions: a coverage of 95 % is seen as 93 to 97 % (two standard errors). It is a little less: with this
+    # seed 0.936, 0.940 and 0.946, with another 0.928, 0.940 and 0.946.
     rng = np.random.default_rng(9)
     covered = np.zeros(3)
     for _ in range(500):

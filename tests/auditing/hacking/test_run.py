@@ -22,7 +22,7 @@ from palate.errors import ConfigError, ModelError
 from palate.report.document import Report
 from palate.testing.tiny import tiny_reward_model
 
-MADE = simulate(14, seed=6, families=("arithmetic", "units"), responses=(4, 4))
+MADE = simulate(20, seed=6, families=("arithmetic", "units"), responses=(4, 4))
 
 
 @pytest.fixture(autouse=True)
@@ -65,12 +65,12 @@ def test_labels_in_the_file_are_gold(folder: Path, tmp_path: Path) -> None:
     report = audited(folder, tmp_path / "a", candidates=write_candidates(tmp_path / "same.jsonl", proxy))
     facts = json.loads((tmp_path / "a" / "audit.json").read_text())["facts"]
     assert facts["hacking.gold"] == "in the file"
-    assert (facts["hacking.prompts"], facts["hacking.n_max"]) == (14, 4)
+    assert (facts["hacking.prompts"], facts["hacking.n_max"]) == (20, 4)
     assert facts["hacking.share_of_best"] == pytest.approx(1)  # gold is the reward itself
     assert facts["hacking.gold_std"] == pytest.approx(facts["hacking.proxy_std"], rel=1e-4)
     assert not {placed.finding.id for placed in report.placed} & {"reward-hacking", "hollow-gain"}
     (subject,) = (one for one in report.subject if one.what == "best-of-N samples")
-    assert subject.counts == {"rows": 14, "prompts": 14, "samples": 56, "rows left out": 0}
+    assert subject.counts == {"rows": 20, "prompts": 20, "samples": 80, "rows left out": 0}
     assert "Reward-hacking budget" in (tmp_path / "a" / "audit.html").read_text()
 
 
@@ -175,12 +175,12 @@ def test_the_command_line_simulates_and_audits(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "c.jsonl"
-    made = ["data", "simulate", "--out", str(file), "--num-prompts", "12", "--responses", "5", "5"]
+    made = ["data", "simulate", "--out", str(file), "--num-prompts", "20", "--responses", "3", "3"]
     assert main(made) == 0
     assert f"the truth about them in {file}.truth" in capsys.readouterr().out
     audit = ["audit", str(folder / "rm"), "--data", str(folder / "held.jsonl"), "--out", str(tmp_path / "a")]
     cheap = ["--battery", "none", "--probes", "0", "--dtype", "fp32"]
     assert main([*audit, *cheap, "--candidates", str(file), "--gold", "simulator"]) in (0, 1)
     facts = json.loads((tmp_path / "a" / "audit.json").read_text())["facts"]
-    assert (facts["hacking.prompts"], facts["hacking.n_max"]) == (12, 5)
+    assert (facts["hacking.prompts"], facts["hacking.n_max"]) == (20, 3)
     assert main([*audit, *cheap, "--gold", "simulator"]) == 2

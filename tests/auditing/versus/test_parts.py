@@ -87,6 +87,7 @@ def turned(corpus: Corpus, quality: Floats, name: str) -> Matched:
 def test_a_part_that_was_turned_round_is_found(corpus: Corpus, quality: Floats) -> None:
     check = check_parts(turned(corpus, quality, "about as long"), compare_thresholds())
     assert "chosen is: about as long" in check.facts["parts.worse"]
+    assert check.findings[0].measure.unit.endswith(f"over {check.facts['parts.tested']} parts")
     same = check_parts(match(corpus, quality, quality), compare_thresholds())
     assert same.findings == ()
     assert {one["p_holm"] for one in same.facts["parts.by_name"].values()} == {1.0, None}

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import palate
+from palate.auditing.battery import adversarial, battery, quick
 from palate.auditing.local import LocalScorer
 from palate.auditing.run import Listener
 from palate.auditing.versus import run
@@ -81,6 +82,8 @@ def test_a_model_against_itself_passes(folder: Path, tmp_path: Path) -> None:
     assert (facts["accuracy.difference"], facts["accuracy.mcnemar_p"], facts["accuracy.margin_p"]) == (0.0, 1.0, 1.0)
     assert facts["accuracy.incumbent"] == 1.0
     assert facts["battery.difference"] == facts["disagreement.share"] == facts["makeup.length_r2_difference"] == 0
+    assert facts["battery.quick"] is True
+    assert facts["battery.pairs"] == len(quick(battery())) + len(quick(adversarial()))
     assert "Gate passed" in (tmp_path / "compare.html").read_text()
     assert "no worse" in (tmp_path / "compare.md").read_text()
     assert [subject.what for subject in report.subject] == ["incumbent", "candidate", "held-out data"]
@@ -221,6 +224,28 @@ def test_settings_of_servers_go_to_servers() -> None:
     assert run._for_each(("x", "y"), "tokenizer", both) == ("x", "y")
     assert run._for_each(("x",), "tokenizer", first) == ("x", None)
     assert run._for_each(("x",), "tokenizer", last) == (None, "x")
+
+
+def test_each_server_gets_its_own_key_and_tokenizer(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    got: list[tuple[str, str, str]] = []
+
+    class Counting:
+        name = "counting"
+
+        def score(self, groups: list[PreferenceGroup]) -> list[np.ndarray]:
+            return [np.arange(len(group.responses), dtype=float) for group in groups]
+
+    def opening(name: str, *, tokenizer: str, api_key_file: str, **_: Any) -> Any:
+        got.append((name, tokenizer, api_key_file))
+        return None, Counting(), None
+
+    monkeypatch.setattr(run, "open_server", opening)
+    monkeypatch.setattr(run, "open_scorers", opening)
+    keys = {"tokenizer": ("t1", "t2"), "api_key_file": ("k1", "k2")}
+    compared(folder, "http://one", "http://two", tmp_path, **keys)
+    assert got == [("http://one", "t1", "k1"), ("http://two", "t2", "k2")] * 2
 
 
 def test_what_cannot_be_compared_is_an_error(folder: Path, tmp_path: Path) -> None:

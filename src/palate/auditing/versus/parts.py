@@ -166,11 +166,10 @@ def _label(part: Part, name: str) -> str:
 
 
 def _table(parts: tuple[Part, ...]) -> Table:
-    columns = ("divided by", "part", "pairs", *SIDES, "difference", "low", "high", "p", "p after Holm")
+    columns = ("part", "pairs", *SIDES, "difference", "low", "high", "p", "Holm's p")
     rows = tuple(
         (
-            part.slice.kind,
-            part.slice.name,
+            part.name,
             part.pairs,
             part.sides[0].value,
             part.sides[1].value,

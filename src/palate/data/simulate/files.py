@@ -18,7 +18,7 @@ def write_jsonl(made: SimulatedSet, path: Path) -> None:
 
 
 def truth_path(data: Path) -> Path:
-    """Where the truth about a file of simulated data lies: its name with `.truth` added, which no reader takes for data.
+    """Where the truth about simulated data lies: the file's name with `.truth` added, which no reader takes for data.
 
     >>> truth_path(Path("made.jsonl")).name
     'made.jsonl.truth'

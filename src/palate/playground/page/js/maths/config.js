@@ -1,9 +1,20 @@
 // The dimensions in a config.json that a reader pastes.
 
-const NEEDED = ["vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"];
+const NEEDED = [
+  "vocab_size",
+  "hidden_size",
+  "num_hidden_layers",
+  "num_attention_heads",
+  "num_key_value_heads",
+  "head_dim",
+  "intermediate_size",
+];
 const BIASES = ["attention_bias", "mlp_bias"];
-// What transformers takes where a file is silent: most families have a head of their own, Gemma does not.
-const TIED = new Set(["gemma2"]);
+// What transformers takes where a file is silent. For other families it has constants that suit one size alone, so
+// that their files have to say it.
+const TIED = new Set(["gemma2"]); // the others have an LM head of their own
+const HEADS_FOLLOW = new Set(["llama"]); // as many for keys and values as for queries
+const SIZE_FOLLOWS = new Set(["llama", "mistral", "qwen2"]); // hidden size over heads
 
 // { shape } with every dimension, or { fault } that says what is wrong with the text.
 export function readConfig(text, families) {
@@ -17,15 +28,16 @@ export function readConfig(text, families) {
   if (!Object.hasOwn(families, String(kind))) {
     return { fault: `model_type is ${JSON.stringify(kind) ?? "missing"}; counted are ${Object.keys(families).join(", ")}.` };
   }
-  const missing = NEEDED.filter((name) => !(Number.isInteger(config[name]) && config[name] > 0));
+  const full = {
+    ...config,
+    num_key_value_heads: config.num_key_value_heads ?? (HEADS_FOLLOW.has(kind) ? config.num_attention_heads : null),
+    head_dim: config.head_dim ?? (SIZE_FOLLOWS.has(kind) ? Math.floor(config.hidden_size / config.num_attention_heads) : null),
+    tie_word_embeddings: config.tie_word_embeddings ?? TIED.has(kind),
+  };
+  const missing = NEEDED.filter((name) => !(Number.isInteger(full[name]) && full[name] > 0));
   if (missing.length) return { fault: `No whole number above 0 under ${missing.join(", ")}.` };
   const biases = BIASES.filter((name) => config[name]);
   if (biases.length) return { fault: `${biases.join(" and ")} would add parameters that are not counted here.` };
-  const shape = {
-    model_type: kind,
-    num_key_value_heads: config.num_key_value_heads ?? config.num_attention_heads,
-    head_dim: config.head_dim ?? Math.floor(config.hidden_size / config.num_attention_heads),
-    tie_word_embeddings: config.tie_word_embeddings ?? TIED.has(kind),
-  };
-  return { shape: { ...Object.fromEntries(NEEDED.map((name) => [name, config[name]])), ...shape } };
+  const names = [...NEEDED, "model_type", "tie_word_embeddings"];
+  return { shape: Object.fromEntries(names.map((name) => [name, full[name]])) };
 }
