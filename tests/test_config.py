@@ -59,6 +59,7 @@ TRAIN_SETTINGS = [
     "optimizer",
     "compile",
     "eval_every",
+    "battery",
     "save_every",
     "keep_last",
     "resume",

@@ -107,10 +107,12 @@ def test_a_policy_that_goes_far_out_is_caught(corpus: Corpus) -> None:
     assert finding.command == "palate data convert ppo.jsonl --to label-studio --out tasks.json"
     # each response counts once here, each prompt there
     assert finding.count == pytest.approx(check.facts["drift.outliers"] * len(policy.row), rel=0.1)
-    shown = {example.where for example in finding.examples}
-    places = {corpus.where(int(row)) for row in corpus.responses.group[policy.row[far]]}
+    distant = {corpus.response(int(row)) for row in policy.row[far]}
     assert len(finding.examples) == 10
-    assert shown <= places
+    assert {example.texts[1][1] for example in finding.examples} <= distant
+    times = [float(example.note.split()[0]) for example in finding.examples]
+    assert times == sorted(times, reverse=True)
+    assert times[-1] > 1
     everywhere = run(reference, replace(policy, state=policy.state + 30))
     assert next(one for one in everywhere.findings if one.id == "distribution-shift").severity == "fail"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import beta
+from scipy.stats import beta, binomtest
 
 from palate.auditing.people.ability import BetaPrior, ability_of, fit_prior, spread_p_value
 from palate.auditing.people.votes import SidedVotes
@@ -37,6 +37,9 @@ def test_without_a_spread_the_common_share_is_known_no_better_than_all_votes_tel
     trials = np.full(50, 20.0)
     prior = fit_prior(np.full(50, 15.0), trials)
     assert (prior.mean, prior.weight) == (0.75, 1000)
+    # a spread that is next to none
+    little = np.sqrt(49 * 0.1875 / 2.5 * 1.0001) * np.tile([1, -1], 25)
+    assert fit_prior(15 + little, trials).weight == 1000
     low, high = (float(prior.quantile(np.array([15.0]), np.array([20.0]), one)[0]) for one in (0.025, 0.975))
     assert low == pytest.approx(0.75 - 1.96 * np.sqrt(0.75 * 0.25 / 1020), abs=0.003)
     assert high > 0.75
@@ -70,6 +73,13 @@ def test_hard_comparisons_make_no_odd_annotators() -> None:
         p_values.append(spread_p_value(agrees, item, person, permutations=39, seed=int(rng.integers(1 << 30))))
     assert np.mean(np.array(p_values) <= 0.05) <= 0.1
     assert np.mean(np.array(p_values) <= 0.5) == pytest.approx(0.5, abs=0.12)
+
+
+def test_two_annotators_of_the_same_pairs_come_to_the_sign_test() -> None:
+    """Fifteen pairs on which the reward agrees with the one alone, five with the other alone, sixty with both."""
+    agrees = np.concatenate([np.tile([1, 0], 15), np.tile([0, 1], 5), np.ones(120)]).astype(float)
+    p = spread_p_value(agrees, np.repeat(np.arange(80), 2), np.tile([0, 1], 80), permutations=4999)
+    assert p == pytest.approx(binomtest(15, 20).pvalue, abs=0.01)
 
 
 def test_a_quirky_annotator_shows_and_others_on_the_same_pairs_do_not() -> None:
