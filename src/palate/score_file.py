@@ -1,13 +1,12 @@
 """`palate score`: a file of prompts in, a file of rewards out, in the same order, resumable.
 
 Results are appended to `OUT.partial` as they come, one JSON line a prompt. A run that is stopped finds its lines
-there and goes on behind them; a finished run renames the file, or turns it into Parquet, in one step. What the run
-did and found is in `OUT.summary.json`.
+there and goes on behind them; a finished run puts the file in place in one step. What the run did and found is in
+`OUT.summary.json`. Many files at once are `palate.score_parts`.
 """
 
 import hashlib
 import json
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -29,12 +28,13 @@ from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
 from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
+from palate.score_lines import append, count, put_in_place, resume
 from palate.scoring import ScoringRun, compare_int8, score_groups
 
 SUMMARY = ".summary.json"  # after the name of `out`
 
 _CHECKED = 32  # first groups that the self-check chooses from, and that int8 is compared on
-_WINDOW = 512  # prompts between two flushes: what a kill can cost
+WINDOW = 512  # prompts between two flushes: what a kill can cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +83,11 @@ def score(
         PalateError: the data or the model cannot be used.
     """
     config = resolve(ScoreConfig, config, settings)
-    out = Path(config.out)
-    if out.suffix not in (".jsonl", ".parquet"):
-        raise ConfigError(f"out is {out}; it must end in .jsonl or .parquet")
+    out, source = Path(config.out), _only_source(config)
     if out.exists() and not config.overwrite:
         raise ConfigError(f"{out} exists already; choose another --out, or --overwrite")
     data = read_groups(
-        config.data,
+        source,
         split=config.split,
         max_groups=config.max_groups,
         on_bad_row=config.on_bad_row,
@@ -98,37 +96,59 @@ def score(
     out.parent.mkdir(parents=True, exist_ok=True)
     if data.dropped:
         write_dropped(out.with_name(f"{out.name}.dropped.jsonl"), data.dropped)
-    say(f"{config.data}: {data.summary()}")
+    say(f"{source}: {data.summary()}")
     model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
     for remark in model.remarks:
         say(f"warning: {remark}")
     partial = out.with_name(f"{out.name}.partial")
-    resumed = _resume(partial, _job(config, data.groups, model), restart=config.overwrite)
+    resumed = resume(partial, _job(config, data.groups, model), restart=config.overwrite)
     if resumed:
         say(f"{resumed} prompts were scored by an earlier run: going on behind them")
     run = ScoringRun(use_cache=config.layout != "padded", say=say)
     start = time.perf_counter()
+    done = resumed
     if resumed < len(data.groups):
-        _prepare(model, data.groups, config, run)
-    with partial.open("a", encoding="utf-8") as file:
-        done = resumed
-        for lines in _score_windows(model, data.groups[resumed:], config, run):
-            for line in lines:
-                file.write(json.dumps(line) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-            done += len(lines)
-            if on_progress is not None:
-                on_progress(done, len(data.groups))
+        prepare(model, data.groups, config, run)
+    for number in append(partial, score_windows(model, data.groups[resumed:], config, run)):
+        done += number
+        if on_progress is not None:
+            on_progress(done, len(data.groups))
     seconds = time.perf_counter() - start
-    result = ScoreResult(out, resumed=resumed, dropped=data.dropped, run=run, seconds=seconds, **_count(partial))
+    found = count(partial)
+    result = ScoreResult(
+        out, found.prompts, resumed, found.unscored, found.truncated, data.dropped, run=run, seconds=seconds
+    )
     write_text(out.with_name(out.name + SUMMARY), json.dumps(_summary(result, config, model), indent=2) + "\n")
-    _put_in_place(partial, out)
+    put_in_place(partial, out)
+    partial.unlink()
     return result
 
 
-def _prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: ScoreConfig, run: ScoringRun) -> None:
-    """What has to be known of the model before its rewards are believed, found on the first prompts of the file."""
+def _only_source(config: ScoreConfig) -> str:
+    if Path(config.out).suffix not in (".jsonl", ".parquet"):
+        raise ConfigError(
+            f"out is {config.out}; it must end in .jsonl or .parquet, or be a folder, which palate.score_files writes"
+        )
+    of_folders = {
+        "engine": config.engine != "process",
+        "ray-address": config.ray_address is not None,
+        "ray-workers": config.ray_workers is not None,
+        "part-format": config.part_format is not None,
+    }
+    if wrong := [name for name, given in of_folders.items() if given]:
+        raise ConfigError(f"{wrong[0]} is for the parts of a folder; make --out a folder, or leave --{wrong[0]} out")
+    if len(config.data) != 1:
+        raise ConfigError(f"one file is written from one source, and data names {len(config.data)}; make --out a folder")
+    return config.data[0]
+
+
+def prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: ScoreConfig, run: ScoringRun) -> None:
+    """What has to be known of the model before its rewards are believed, found on the first prompts of the data.
+
+    Raises:
+        ModelError: what the layout shares differs from separate runs.
+        ConfigError: the body cannot run in int8.
+    """
     limit = config.max_length or model.max_length
     results = tokenize_each(groups, model.tokenizer, max_length=limit, over_long=config.over_long)
     sample = list(islice((group for group in results if isinstance(group, TokenizedGroup)), _CHECKED))
@@ -137,23 +157,11 @@ def _prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: Scor
         compare_int8(model, sample, tokens_per_pack=config.tokens_per_pack, run=run)
 
 
-def _count(partial: Path) -> dict[str, Any]:
-    """What the lines say, an earlier run's included."""
-    unscored: Counter[str] = Counter()
-    truncated = prompts = 0
-    for line in _lines(partial):
-        prompts += 1
-        truncated += line.get("truncated_tokens", 0) > 0
-        if line["rewards"] is None:
-            unscored[line["reason"]] += 1
-    return {"prompts": prompts, "unscored": dict(unscored), "truncated": truncated}
-
-
 def _summary(result: ScoreResult, config: ScoreConfig, model: RewardModel) -> dict[str, Any]:
     around = "bf16" if model.compute_dtype is torch.bfloat16 else "fp32"
     return {
         "model": config.model,
-        "data": config.data,
+        "data": config.data[0],
         "prompts": result.prompts,
         "resumed": result.resumed,
         "unscored": result.unscored,
@@ -168,24 +176,18 @@ def _summary(result: ScoreResult, config: ScoreConfig, model: RewardModel) -> di
     }
 
 
-def _put_in_place(partial: Path, out: Path) -> None:
-    finished = partial.with_name(f".{out.name}.tmp")
-    if out.suffix == ".parquet":
-        _write_parquet(_lines(partial), finished)
-    else:
-        with finished.open("w", encoding="utf-8") as file:
-            for line in _lines(partial):
-                file.write(json.dumps(line) + "\n")
-    finished.replace(out)
-    partial.unlink()
-
-
-def _score_windows(
-    model: RewardModel, groups: tuple[PreferenceGroup, ...], config: ScoreConfig, run: ScoringRun
+def score_windows(
+    model: RewardModel, groups: Iterable[PreferenceGroup], config: ScoreConfig, run: ScoringRun
 ) -> Iterator[list[dict[str, Any]]]:
+    """The lines of the groups, in order, a window at a time; no more than a window is held.
+
+    Raises:
+        DataError: the template refuses a row, or it is over-long and that is an error.
+        NonFiniteError: a reward is not finite.
+    """
     stream = iter(groups)
     limit = config.max_length or model.max_length
-    while window := list(islice(stream, _WINDOW)):
+    while window := list(islice(stream, WINDOW)):
         tokenized = list(tokenize_each(window, model.tokenizer, max_length=limit, over_long=config.over_long))
         fits = [group for group in tokenized if isinstance(group, TokenizedGroup)]
         rewards = score_groups(model, fits, tokens_per_pack=config.tokens_per_pack, run=run)
@@ -204,52 +206,11 @@ def _score_windows(
 
 def _job(config: ScoreConfig, groups: Iterable[PreferenceGroup], model: RewardModel) -> str:
     """Identity of what is scored with what: a partial file of another job must not be continued."""
-    free = ("model", "out", "overwrite", "tokens_per_pack")
+    free = ("model", "out", "overwrite", "tokens_per_pack", "engine", "ray_address", "ray_workers", "part_format")
     settings = {name: value for name, value in asdict(config).items() if name not in free}
+    settings["data"] = config.data[0]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     digest.update(head_hash(model.head.score.weight).encode())
     for group in groups:
         digest.update(repr((group.id, group.prompt, group.responses)).encode())
     return digest.hexdigest()[:16]
-
-
-def _resume(partial: Path, job: str, *, restart: bool) -> int:
-    """Lines already written by the same job; a torn last line is cut off."""
-    header = json.dumps({"job": job}).encode() + b"\n"
-    text = partial.read_bytes() if partial.exists() and not restart else b""
-    if header.startswith(text):  # nothing yet, or a torn header
-        partial.write_bytes(header)
-        return 0
-    if not text.startswith(header):
-        raise ConfigError(
-            f"{partial} belongs to another scoring job (its data, model or settings differ); delete it, or choose "
-            "another --out, or --overwrite"
-        )
-    os.truncate(partial, text.rfind(b"\n") + 1)
-    return text.count(b"\n") - 1
-
-
-def _lines(partial: Path) -> Iterator[dict[str, Any]]:
-    with partial.open(encoding="utf-8") as file:
-        next(file)  # the job's identity
-        for line in file:
-            yield json.loads(line)
-
-
-def _write_parquet(lines: Iterator[dict[str, Any]], path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    schema = pa.schema(
-        [
-            ("id", pa.string()),
-            ("where", pa.string()),
-            ("rewards", pa.list_(pa.float32())),
-            ("reason", pa.string()),
-            ("message", pa.string()),
-            ("truncated_tokens", pa.int64()),
-        ]
-    )
-    with pq.ParquetWriter(path, schema) as writer:
-        while chunk := list(islice(lines, 10_000)):
-            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))

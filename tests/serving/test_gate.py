@@ -3,16 +3,21 @@
 import asyncio
 import json
 import logging
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import uvicorn
 from tests.serving.asking import run, served
 from tests.serving.test_engine import Held
 
 from palate.model.reward_model import RewardModel
 from palate.serving.app import create_app
 from palate.serving.engine import Engine
+from palate.serving.server import bind
 from palate.serving.settings import Settings
 
 KEYS = ("a-key-of-the-first-team", "a-key-of-another-team")
@@ -258,3 +263,31 @@ def test_a_fault_of_the_server_is_told_without_its_details(model: RewardModel) -
             assert server.engine.waiting == 0
 
     run(main())
+
+
+def test_a_closed_connection_is_noticed_through_a_real_socket(model: RewardModel) -> None:
+    engine = Engine(model)
+    app = create_app(engine, Settings())
+    app.state.service.state = "ready"
+    engine.start()
+    held = Held(engine)
+    listener = bind("127.0.0.1", 0)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    body = json.dumps({"inputs": [ITEM]})
+    head = ("POST /v1/reward HTTP/1.1", "host: a", "content-type: application/json", f"content-length: {len(body)}")
+    while not server.started:
+        time.sleep(0.01)
+    with socket.create_connection(listener.getsockname()) as client:
+        client.sendall("\r\n".join((*head, "", body)).encode())
+        assert held.entered.wait(10)
+        assert engine.waiting == 1
+    patience = time.monotonic() + 10
+    while engine.waiting and time.monotonic() < patience:
+        time.sleep(0.01)
+    assert engine.waiting == 0  # though the model is still at it
+    held.go.set()
+    server.should_exit = True
+    thread.join(10)
+    engine.stop()

@@ -111,7 +111,7 @@ def test_a_server_of_which_no_process_ever_listens_gives_up(monkeypatch: pytest.
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(replicas_module, "wait", lambda *_args, **_more: [])
     before = {name: signal.getsignal(name) for name in (signal.SIGTERM, signal.SIGINT)}
-    supervisor = replicas_module.Supervisor(lambda: 0, ServeConfig(model="rm", replicas=2), socket.socket(), ())
+    supervisor = replicas_module.Supervisor("a:b", ServeConfig(model="rm", replicas=2), socket.socket(), ())
     monkeypatch.setattr(supervisor, "_spawn", SimpleNamespace(Process=Dies))
     try:
         assert supervisor.run() == 1

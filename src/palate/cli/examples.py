@@ -5,6 +5,8 @@ EXAMPLES = {
     "eval": "palate eval runs/rm --data held-out.jsonl --json eval.json",
     "score": "palate score runs/rm --data candidates.jsonl --out scores.parquet",
     "serve": "palate serve runs/rm --port 8000",
+    "export": "palate export runs/rm --to vllm --out runs/rm-vllm",
+    "parity": "palate parity runs/rm --url http://127.0.0.1:8000 --json parity.json",
     "audit": "palate audit runs/rm --data held-out.jsonl --train-data train.jsonl --out audit/",
     "compare": "palate compare runs/old runs/new --data held-out.jsonl --out compare/",
     "poolings": "palate poolings --model smollm2 --data prefs.jsonl --out runs/poolings",

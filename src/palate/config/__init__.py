@@ -7,6 +7,7 @@ the resolved result is saved with the run. Python functions take the same names 
     audit        the settings of the audit
     serve        the settings of the server
     compare      the settings of the comparison of two reward models
+    export       the settings of exports, and of comparing a server with a model
     data         the settings of the commands that check and change data
     playground   the settings of the playground
     commands     the settings of the other commands
@@ -17,6 +18,7 @@ from palate.config.audit import AuditConfig
 from palate.config.commands import DemoConfig, DoctorConfig, EvalConfig, ScoreConfig, SimulateConfig
 from palate.config.compare import CompareConfig
 from palate.config.data import AggregateConfig, BalanceConfig, CheckConfig, ConvertConfig, SplitConfig
+from palate.config.export import ExportConfig, ParityConfig
 from palate.config.playground import PlaygroundConfig
 from palate.config.serve import ServeConfig
 from palate.config.training import PoolingName, TrackerName, TrainConfig, differences
@@ -32,6 +34,8 @@ __all__ = [
     "DemoConfig",
     "DoctorConfig",
     "EvalConfig",
+    "ExportConfig",
+    "ParityConfig",
     "PlaygroundConfig",
     "PoolingName",
     "ScoreConfig",

@@ -36,14 +36,14 @@ class EvalConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreConfig:
-    """Score the responses of every prompt in a file; an interrupted run goes on where it stopped."""
+    """Score the responses of every prompt in a file or in many; an interrupted run goes on where it stopped."""
 
     model: Annotated[str, Positional, arg(metavar="MODEL")]
     """Reward model: a directory or a hub id."""
-    data: str
-    """Prompts with one or several responses each; preference data is fine too."""
+    data: tuple[str, ...]
+    """Prompts with one or several responses each; for a folder as out, any number of files, folders and patterns."""
     out: str
-    """File to write, .jsonl or .parquet: one line a prompt with id and rewards, in the order of the data."""
+    """File to write, .jsonl or .parquet: one line a prompt, in the order of the data; or a folder, a part a file."""
     split: str = "train"
     """Split to read where data is a hub dataset."""
     max_groups: int | None = None
@@ -62,6 +62,14 @@ class ScoreConfig:
     """As in training."""
     overwrite: bool = False
     """Start over instead of continuing an interrupted run or refusing a finished one."""
+    part_format: Literal["jsonl", "parquet"] | None = None
+    """Of the parts in a folder; jsonl by default."""
+    engine: Literal["process", "ray"] = "process"
+    """Who scores the parts in a folder: this process, or workers of Ray."""
+    ray_address: str | None = None
+    """A cluster's address; by default Ray is started on this machine, for this run."""
+    ray_workers: int | None = None
+    """Workers, each with the model: by default one a GPU, or one where there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ asking      requests, one after the other, and what was refused
 figures     how far two columns of rewards are apart
 noise       how far they would be apart in half precision
 edits       the same texts with one fault in their tokens
-hypotheses  what would explain a difference
 diagnosis   the fault that does
 run         all of it
 """

@@ -82,6 +82,7 @@ class Report:
         subject: what was checked.
         checks: what each check came to, in the order of the page.
         provenance: how it came about.
+        headline: the verdict in words; by default, whether it is fit for use.
 
     Raises:
         ValueError: two checks have the same section key, or state the same fact.
@@ -91,6 +92,7 @@ class Report:
     subject: tuple[Subject, ...]
     checks: tuple[Check, ...]
     provenance: Provenance
+    headline: str = ""
 
     def __post_init__(self) -> None:
         named = Counter(check.section.key for check in self.checks)

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 _NAMES = ("palate", "uvicorn")
+_LOUD = ("torchao", "torch.utils._pytree")  # on every import: kernels for other machines, a deprecated call
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,6 +28,8 @@ class JsonFormatter(logging.Formatter):
 
 def configure() -> None:
     """Send what palate and uvicorn have to say to stderr, and nothing of either anywhere else."""
+    for name in _LOUD:
+        logging.getLogger(name).setLevel(logging.ERROR)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     for name in _NAMES:

@@ -5,6 +5,7 @@ that waits when a process dies is taken by another. A process listens only once 
 is started anew. Figures for Prometheus are kept in files that all of them share.
 """
 
+import importlib
 import logging
 import multiprocessing
 import os
@@ -27,8 +28,6 @@ from palate.config import ServeConfig
 from palate.serving import logs
 
 Keys = tuple[str, ...]
-Serve = Callable[..., int]
-"""`palate.serving.server.serve_on`, handed over because that module is above this one."""
 
 _PATIENCE = 3  # processes that may end one after the other without ever having listened
 _LONGEST_PAUSE = 30.0
@@ -36,8 +35,14 @@ _LAST_WORDS = 15.0  # seconds on top of the grace period before a process that d
 _LOG = logging.getLogger("palate.serving")
 
 
-def serve_replicas(serve: Serve, config: ServeConfig, listener: socket.socket, keys: Keys) -> int:
+def serve_replicas(serve: str, config: ServeConfig, listener: socket.socket, keys: Keys) -> int:
     """Keep `config.replicas` processes on a bound socket until a signal.
+
+    Args:
+        serve: what each of them runs, `module:function`: they import it when their logs are set up.
+        config: of each of them.
+        listener: bound; they inherit it.
+        keys: of the server.
 
     Returns:
         0 when every accepted request was answered; 1 when some were not, or when no process could be started.
@@ -63,13 +68,13 @@ class Supervisor:
     """Starts processes, and starts them anew.
 
     Args:
-        serve: what each of them runs.
+        serve: what each of them runs, `module:function`.
         config: of each of them.
         listener: bound; they inherit it.
         keys: of the server.
     """
 
-    def __init__(self, serve: Serve, config: ServeConfig, listener: socket.socket, keys: Keys) -> None:
+    def __init__(self, serve: str, config: ServeConfig, listener: socket.socket, keys: Keys) -> None:
         self._serve = serve
         self._config = config
         self._listener = listener
@@ -137,10 +142,13 @@ class Supervisor:
 
 
 def _serve_one(
-    serve: Serve, config: ServeConfig, listener: socket.socket, keys: Keys, number: int, ready: Semaphore
+    serve: str, config: ServeConfig, listener: socket.socket, keys: Keys, number: int, ready: Semaphore
 ) -> None:
     """In a process of its own. Ctrl-C reaches every process of a terminal, but only the first says when to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if torch.cuda.device_count() > 1:
         os.environ["CUDA_VISIBLE_DEVICES"] = str(number % torch.cuda.device_count())
-    sys.exit(serve(config, listener, keys, on_listening=ready.release))
+    logs.configure()
+    module, _, name = serve.partition(":")
+    run: Callable[..., int] = getattr(importlib.import_module(module), name)
+    sys.exit(run(config, listener, keys, on_listening=ready.release))

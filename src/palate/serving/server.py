@@ -55,7 +55,7 @@ def serve(config: ServeConfig, *, say: Callable[[str], object] = lambda _line: N
         address = f"[{host}]" if ":" in host else host
         say(f"palate serves {config.model} at http://{address}:{port}; GET /readyz says when it is ready")
         if config.replicas > 1:
-            return serve_replicas(serve_on, config, listener, keys)
+            return serve_replicas(f"{__name__}:{serve_on.__name__}", config, listener, keys)
         return serve_on(config, listener, keys)
 
 
@@ -215,7 +215,6 @@ class DrainingServer(uvicorn.Server):
         if self._asked and sig == signal.SIGINT:
             self.should_exit = self.force_exit = True
         self._asked = True
-        _LOG.info("signal", extra={"fields": {"signal": signal.Signals(sig).name}})
 
     async def on_tick(self, counter: int) -> bool:
         """Ten times a second."""
@@ -225,9 +224,11 @@ class DrainingServer(uvicorn.Server):
         if self._parent is not None and os.getppid() != self._parent:
             self._asked = True
         if self._asked and self._draining is None:
+            _LOG.info("draining", extra={"fields": {"waiting": self._service.engine.waiting}})
             self._service.state, self._service.why = "draining", "it answers what it has accepted, and stops"
             self._draining = asyncio.get_running_loop().create_task(self._service.engine.drain(self._grace))
         if self._draining is not None and self._draining.done():
             self.answered_all = self._draining.result()
             self.should_exit = True
+            _LOG.info("stopping", extra={"fields": {"answered_all": self.answered_all}})
         return await super().on_tick(counter)

@@ -1,6 +1,6 @@
 """What a server allows and who may use it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Settings:
     """
 
     name: str = "reward-model"
-    keys: tuple[str, ...] = ()
+    keys: tuple[str, ...] = field(default=(), repr=False)
     max_items: int = 256
     max_characters: int = 1_000_000
     max_body_bytes: int = 8 * 2**20

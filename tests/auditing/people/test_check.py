@@ -64,6 +64,7 @@ def test_a_quirky_annotator_is_named(tmp_path: Path) -> None:
     assert (told["votes"], told["agreement"]) == (len(hits), pytest.approx(np.mean(hits)))
     assert told["low"] < told["shrunk"] < told["high"]
     assert told["others"] == pytest.approx(0.85, abs=0.04)
+    assert finding.measure.value == pytest.approx(told["others"] - told["shrunk"])
     assert next(iter(check.facts["people.by_annotator"])) == "quirk"
     assert check.facts["people.spread_p"] <= 0.01
 
@@ -74,6 +75,24 @@ def test_alike_annotators_raise_no_alarm(tmp_path: Path) -> None:
         groups = people(rng, 80, {f"ann-{number}": 0.8 for number in range(8)})
         check = check_people(scored(groups, tmp_path / str(resample), np.ones(80)), audit_thresholds())
         assert not check.findings
+
+
+def test_pairs_that_only_one_person_judged_are_not_held_against_them(tmp_path: Path) -> None:
+    """Half of their votes go against the reward, but next to others they differ on two pairs alone."""
+    alone = [voted(number, {"lone": number % 2}) for number in range(60)]
+    shared = [voted(100 + number, {"lone": 1, "a": 0, "b": 0}) for number in range(2)]
+    others = [voted(200 + number, {"a": 0, "b": 0}) for number in range(60)]
+    check = check_people(scored([*alone, *shared, *others], tmp_path / "c", np.ones(122)), audit_thresholds())
+    assert check.facts["people.by_annotator"]["lone"]["others"] == 1.0
+    assert check.facts["people.spread_p"] == pytest.approx(1 / 3, abs=0.07)  # any of the three, twice the same
+    assert not check.findings
+
+
+def test_without_others_an_annotator_is_held_to_all_votes(tmp_path: Path) -> None:
+    groups = [voted(number, {f"ann-{number % 5}": int(number % 5 == 0 and number % 10 == 0)}) for number in range(500)]
+    check = check_people(scored(groups, tmp_path / "c", np.ones(500)), audit_thresholds())
+    assert check.findings[0].title == "The reward agrees with 50% of the 100 votes of ann-0, and with 90% of all."
+    assert check.facts["people.spread_p"] is None
 
 
 def test_ties_and_missing_rewards_are_counted(tmp_path: Path) -> None:

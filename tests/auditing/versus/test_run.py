@@ -84,7 +84,9 @@ def test_a_model_against_itself_passes(folder: Path, tmp_path: Path) -> None:
     assert facts["battery.difference"] == facts["disagreement.share"] == facts["makeup.length_r2_difference"] == 0
     assert facts["battery.quick"] is True
     assert facts["battery.pairs"] == len(quick(battery())) + len(quick(adversarial()))
-    assert "Gate passed" in (tmp_path / "compare.html").read_text()
+    page = (tmp_path / "compare.html").read_text()
+    assert "Gate passed" in page
+    assert "The candidate may replace the incumbent" in page
     assert "no worse" in (tmp_path / "compare.md").read_text()
     assert [subject.what for subject in report.subject] == ["incumbent", "candidate", "held-out data"]
 
@@ -96,6 +98,7 @@ def test_its_swapped_self_fails_and_is_named(folder: Path, tmp_path: Path) -> No
     assert report.facts["disagreement.kendall"] == pytest.approx(-1.0)
     assert report.facts["gate.verdict"].startswith("Gate failed (worse, worse-slice). The candidate is less accurate")
     assert report.placed[0].finding.command.startswith(f"palate audit {folder}/swapped --data ")
+    assert "Not shown that the candidate may take over" in (tmp_path / "compare.html").read_text()
 
 
 def test_its_noised_self_fails_and_is_better_the_other_way_round(folder: Path, tmp_path: Path) -> None:

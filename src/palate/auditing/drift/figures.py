@@ -12,7 +12,7 @@ from palate.auditing.scorer import Floats
 from palate.report.findings import Block, Paragraph, Table
 from palate.report.plots import Histogram
 
-_BARS = 30
+_BARS = 24
 
 
 def blocks_of(drift: Drift, reference: Side, policy: Side, name: str) -> Iterator[Block]:

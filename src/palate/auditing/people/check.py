@@ -134,13 +134,14 @@ def _gap(votes: SidedVotes, ability: Ability, busy: list[int], thresholds: Thres
     # so many are looked at that the worst of them is judged at a level that allows for all
     best = ability.prior.quantile(hits, trials, 1 - 0.025 / len(people))
     least = ability.prior.quantile(hits, trials, 0.025 / len(people))
-    others = np.where(np.isfinite(ability.others[people]), ability.others[people], ability.prior.mean)
+    known = np.isfinite(ability.others[people])
+    others = np.where(known, ability.others[people], ability.prior.mean)
     worst = int(np.argmax(others - best))
-    one = int(people[worst])
+    one, rival = int(people[worst]), "those of others on the same pairs" if known[worst] else "all"
     return thresholds.find(
         "annotator-gap",
         f"The reward agrees with {ability.share[one]:.0%} of the {ability.votes[one]:,} votes of {votes.names[one]}, "
-        f"and with {others[worst]:.0%} of those of others on the same pairs.",
+        f"and with {others[worst]:.0%} of {rival}.",
         Measure(
             float(others[worst] - ability.shrunk[one]),
             "agreement below that with others",

@@ -84,7 +84,9 @@ def compare(config: CompareConfig | None = None, /, *, listener: Listener | None
         time.monotonic() - started,
         ("torch", "transformers", "numpy"),
     )
-    report = Report("Two reward models", tuple(run.subjects), checks, provenance)
+    passed = any(check.facts.get("gate.passed") for check in checks)
+    headline = "The candidate may replace the incumbent" if passed else "Not shown that the candidate may take over"
+    report = Report("Two reward models", tuple(run.subjects), checks, provenance, headline)
     out = Path(config.out)
     out.mkdir(parents=True, exist_ok=True)
     for write, name in zip((report.write_html, report.write_json, report.write_markdown), NAMES, strict=True):

@@ -1,0 +1,134 @@
+"""The file that scoring writes: lines appended to a partial file as they come, then put in place in one step.
+
+The partial file begins with a line that names the job, so that another job cannot go on with it. A kill leaves whole
+lines and at most one torn one.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from palate.errors import ConfigError
+
+_ROWS = 10_000  # rows of a Parquet row group
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the lines of a file say.
+
+    Attributes:
+        prompts: lines.
+        unscored: lines with rewards null, by reason.
+        truncated: prompts cut from the left.
+    """
+
+    prompts: int
+    unscored: dict[str, int]
+    truncated: int
+
+
+def resume(partial: Path, job: str, *, restart: bool = False, whole: int = 1) -> int:
+    """Make the partial file ready to be appended to; returns how many lines it holds already.
+
+    Args:
+        partial: may exist.
+        job: identity of what is scored with what.
+        restart: forget what is there.
+        whole: lines beyond a multiple of this are cut off, as a torn line is.
+
+    Raises:
+        ConfigError: the file is another job's.
+    """
+    header = json.dumps({"job": job}).encode() + b"\n"
+    if restart or not partial.exists():
+        partial.write_bytes(header)
+        return 0
+    with partial.open("rb+") as file:
+        found = file.read(len(header))
+        if found != header:
+            if not header.startswith(found):  # a torn header, or none yet
+                raise ConfigError(
+                    f"{partial} belongs to another scoring job (its data, model or settings differ); delete it, or "
+                    "choose another --out, or --overwrite"
+                )
+            file.seek(0)
+            file.write(header)
+        kept = lines = 0
+        end = position = len(header)
+        for line in file:
+            if not line.endswith(b"\n"):
+                break
+            lines += 1
+            position += len(line)
+            if lines % whole == 0:
+                kept, end = lines, position
+        file.truncate(end)
+    return kept
+
+
+def append(partial: Path, windows: Iterable[list[dict[str, Any]]]) -> Iterator[int]:
+    """Append lines, a window at a time; yields the number of each window's lines when they are on disk."""
+    with partial.open("a", encoding="utf-8") as file:
+        for lines in windows:
+            file.writelines(json.dumps(line) + "\n" for line in lines)
+            file.flush()
+            os.fsync(file.fileno())
+            yield len(lines)
+
+
+def read_lines(partial: Path) -> Iterator[dict[str, Any]]:
+    """The lines of a partial file, parsed."""
+    with partial.open(encoding="utf-8") as file:
+        next(file)  # the job's identity
+        for line in file:
+            yield json.loads(line)
+
+
+def count(partial: Path) -> Counts:
+    """What all lines say, those of earlier runs included."""
+    unscored: Counter[str] = Counter()
+    truncated = prompts = 0
+    for line in read_lines(partial):
+        prompts += 1
+        truncated += line.get("truncated_tokens", 0) > 0
+        if line["rewards"] is None:
+            unscored[line["reason"]] += 1
+    return Counts(prompts, dict(unscored), truncated)
+
+
+def put_in_place(partial: Path, out: Path) -> None:
+    """Write the finished file, as its ending says, and rename it into its place; the partial file stays."""
+    finished = partial.with_name(f".{out.name}.tmp")
+    if out.suffix == ".parquet":
+        _write_parquet(read_lines(partial), finished)
+    else:
+        with finished.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(line) + "\n" for line in read_lines(partial))
+    with finished.open("rb") as file:
+        os.fsync(file.fileno())  # renamed before it is on disk, it could be empty after a power cut
+    finished.replace(out)
+
+
+def _write_parquet(lines: Iterator[dict[str, Any]], path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pa.schema(
+        [
+            ("id", pa.string()),
+            ("where", pa.string()),
+            ("rewards", pa.list_(pa.float32())),
+            ("reason", pa.string()),
+            ("message", pa.string()),
+            ("truncated_tokens", pa.int64()),
+        ]
+    )
+    with pq.ParquetWriter(path, schema) as writer:
+        while chunk := list(islice(lines, _ROWS)):
+            writer.write_table(pa.Table.from_pylist(chunk, schema=schema))

@@ -1,0 +1,39 @@
+"""One writer at a time, also where a worker that was taken for dead is still writing."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from palate.errors import ConfigError
+
+_PAUSE = 0.2  # seconds between two attempts
+
+
+@contextmanager
+def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
+    """Hold a lock that the system releases when its process ends, however it ends; none on Windows, which has no such.
+
+    Args:
+        path: of a file, made where it is not there.
+        patience: seconds to wait for another holder.
+
+    Raises:
+        ConfigError: another process holds it.
+    """
+    with path.open("a") as file:
+        if sys.platform != "win32":
+            import fcntl
+
+            end = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > end:
+                        message = "is being written by another palate score; wait for it, or stop it"
+                        raise ConfigError(f"{path.parent} {message}") from None
+                    time.sleep(_PAUSE)
+        yield
