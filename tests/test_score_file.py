@@ -46,7 +46,7 @@ def config(model: str, groups: Sequence[PreferenceGroup], tmp_path: Path) -> Sco
 
 @pytest.fixture
 def small_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(score_file, "_WINDOW", 2)
+    monkeypatch.setattr(score_file, "WINDOW", 2)
 
 
 def lines_of(path: str | Path) -> list[dict[str, Any]]:
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_where_it_stopped(model: str, tmp_path: Path) -> No
         model=model, data=str(write_groups(tmp_path / "d.jsonl", groups)), out=str(tmp_path / "s.jsonl")
     )
     code = (
-        "import sys, time; from palate import score_file; from palate.cli.main import main; score_file._WINDOW = 20\n"
+        "import sys, time; from palate import score_file; from palate.cli.main import main; score_file.WINDOW = 20\n"
         "original = score_file.score_groups\n"
         "score_file.score_groups = lambda *a, **k: (time.sleep(0.02), original(*a, **k))[1]\n"
         "sys.exit(main(sys.argv[1:]))"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from palate.records import Message as Message
     from palate.records import PreferenceGroup as PreferenceGroup
     from palate.score_file import score as score
+    from palate.score_parts.run import score_files as score_files
     from palate.training.run import train as train
 
 __version__ = "0.1.0"
@@ -57,6 +58,7 @@ _HOMES = {
     "convert": "palate.conversion",
     "evaluate": "palate.evaluation",
     "score": "palate.score_file",
+    "score_files": "palate.score_parts.run",
     "split": "palate.curate.split",
     "train": "palate.training.run",
     "write_playground": "palate.playground.page",

@@ -138,12 +138,17 @@ def _only_source(config: ScoreConfig) -> str:
     if wrong := [name for name, given in of_folders.items() if given]:
         raise ConfigError(f"{wrong[0]} is for the parts of a folder; make --out a folder, or leave --{wrong[0]} out")
     if len(config.data) != 1:
-        raise ConfigError(f"one file is written from one source, and data names {len(config.data)}; make --out a folder")
+        raise ConfigError(
+            f"one file is written from one source, and data names {len(config.data)}; make --out a folder"
+        )
     return config.data[0]
 
 
-def prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: ScoreConfig, run: ScoringRun) -> None:
+def prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: ScoreConfig, run: ScoringRun) -> int:
     """What has to be known of the model before its rewards are believed, found on the first prompts of the data.
+
+    Returns:
+        how many prompts it was found on; 0 where none of them will get a reward.
 
     Raises:
         ModelError: what the layout shares differs from separate runs.
@@ -152,9 +157,12 @@ def prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: Score
     limit = config.max_length or model.max_length
     results = tokenize_each(groups, model.tokenizer, max_length=limit, over_long=config.over_long)
     sample = list(islice((group for group in results if isinstance(group, TokenizedGroup)), _CHECKED))
+    if not sample:
+        return 0
     check_layout(model, sample)
     if config.dtype == "int8":
         compare_int8(model, sample, tokens_per_pack=config.tokens_per_pack, run=run)
+    return len(sample)
 
 
 def _summary(result: ScoreResult, config: ScoreConfig, model: RewardModel) -> dict[str, Any]:

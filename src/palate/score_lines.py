@@ -59,12 +59,11 @@ def resume(partial: Path, job: str, *, restart: bool = False, whole: int = 1) ->
                 )
             file.seek(0)
             file.write(header)
-        kept = lines = 0
-        end = position = len(header)
-        for line in file:
+        kept, end = 0, len(header)
+        position = end
+        for lines, line in enumerate(file, 1):
             if not line.endswith(b"\n"):
                 break
-            lines += 1
             position += len(line)
             if lines % whole == 0:
                 kept, end = lines, position

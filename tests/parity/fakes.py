@@ -70,9 +70,7 @@ class Fake:
     @torch.no_grad()
     def rewards(self, rows: Sequence[Ids]) -> list[float]:
         self.model.compute_dtype = self.dtype
-        groups = [
-            TokenizedGroup("x", "x", (np.array(row, np.int64),), (len(row) - 1,), ()) for row in rows
-        ]
+        groups = [TokenizedGroup("x", "x", (np.array(row, np.int64),), (len(row) - 1,), ()) for row in rows]
         rewards = [float(self.model(self.model.collate([group], layout="padded"))[0]) for group in groups]
         self.model.compute_dtype = torch.float32
         return rewards

@@ -13,6 +13,7 @@ from tests.parity.fakes import Fake, Ids
 from palate.data.render import FALLBACK_TEMPLATE
 from palate.model.contract import template_hash
 from palate.model.reward_model import RewardModel
+from palate.parity.protocols import PROTOCOLS
 from palate.parity.run import Parity, check_parity
 from palate.testing.separate import sharp_reward_model
 
@@ -25,6 +26,14 @@ def model() -> RewardModel:
     made.max_length = 320
     torch.nn.init.normal_(made.head.score.weight, std=0.5)  # rewards that a sigmoid bends
     return made
+
+
+@pytest.fixture(autouse=True)
+def few_texts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two dozen show a fault as well as 64 do; a sound server is asked for all."""
+    if "sound" not in request.node.name:
+        monkeypatch.setattr("palate.parity.texts.NUM_TEXTS", 24)
+        monkeypatch.setattr("palate.parity.diagnosis._SAMPLE", 8)
 
 
 def check(fake: Fake, protocol: Any = "openrlhf") -> Parity:
@@ -134,6 +143,16 @@ def test_a_sigmoid_over_a_second_bos_are_two_findings_and_the_request_mends_both
     assert "use_activation: false" in found.findings[-1].message
 
 
+def test_a_request_that_does_not_help_is_not_advised(model: RewardModel) -> None:
+    found = check(Fake(model, answer=each(lambda reward: reward + 0.37)), "vllm")
+    assert [finding.fault for finding in found.findings] == ["offset"]
+
+
+def test_answers_are_read_by_their_index() -> None:
+    answer = {"data": [{"index": 1, "probs": [1.0]}, {"index": 0, "probs": [0.0]}]}
+    assert PROTOCOLS["vllm"].read(answer) == [0.0, 1.0]
+
+
 def test_texts_that_are_refused_are_counted(model: RewardModel) -> None:
     found = check(Fake(model, limit=250))
     assert found.verdict == "differs"
@@ -141,7 +160,7 @@ def test_texts_that_are_refused_are_counted(model: RewardModel) -> None:
     assert finding.fault == "unscored"
     assert "more than 250 tokens" in finding.message
     assert 0 < found.figures.unscored < 16
-    assert found.figures.texts + found.figures.unscored == 64
+    assert found.figures.texts + found.figures.unscored == 24
 
 
 def test_what_nothing_explains_is_said_to_be_so(model: RewardModel) -> None:

@@ -30,14 +30,15 @@ class Process:
         self.url = next(word for word in line.split() if word.startswith("http")).rstrip(";")
 
     def wait_until_ready(self, headers: dict[str, str] | None = None) -> None:
-        for _ in range(600):
-            try:
-                if httpx2.get(f"{self.url}/readyz", headers=headers).status_code == 200:
-                    return
-            except httpx2.HTTPError:
-                pass
-            assert self.popen.poll() is None, self._log.read_text()
-            time.sleep(0.05)
+        with httpx2.Client(base_url=self.url, headers=headers, timeout=30) as client:
+            for _ in range(600):
+                try:
+                    if client.get("/readyz").status_code == 200:
+                        return
+                except httpx2.HTTPError:
+                    pass
+                assert self.popen.poll() is None, self._log.read_text()
+                time.sleep(0.2)
         raise AssertionError(self._log.read_text())
 
     def log(self) -> list[dict[str, Any]]:

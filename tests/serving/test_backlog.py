@@ -47,6 +47,14 @@ def test_clients_take_turns() -> None:
     assert len(first) == 3
 
 
+def test_turns_go_on_from_pack_to_pack() -> None:
+    backlog = Backlog()
+    for client in range(3):
+        backlog.put([work(f"client {client}", text(10 * client + n, n)) for n in range(3)])
+    packs = drained(backlog, 60)
+    assert [pack[0].ticket.client for pack in packs] == [f"client {n % 3}" for n in range(9)]
+
+
 def test_responses_to_one_prompt_meet_though_each_came_by_itself() -> None:
     backlog = Backlog()
     for n in range(32):

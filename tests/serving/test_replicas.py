@@ -1,12 +1,17 @@
 """Several processes behind one port: one is killed under load, and the server goes on and is whole again."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
 from collections import Counter
+from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import httpx2
 import psutil
@@ -26,63 +31,76 @@ def replicas(server: Process) -> set[int]:
     }
 
 
+class Clients:
+    """Ask one thing after the other, each on a connection of its own, so that the kernel chooses a process for each."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.answers: list[tuple[str, float]] = []
+        self.broken = 0
+        self.stop = asyncio.Event()
+
+    async def run(self, number: int) -> None:
+        turn = 0
+        while not self.stop.is_set():
+            turn += 1
+            prompt = f"question {number} {turn}"
+            try:
+                self.answers.append((prompt, await asyncio.to_thread(self.ask, prompt)))
+            except HTTPError:  # an answer that is not 200
+                raise
+            except (OSError, HTTPException):  # on a connection that the killed one had accepted
+                self.broken += 1
+            await asyncio.sleep(0.02)
+
+    def ask(self, prompt: str) -> float:
+        body = json.dumps({"inputs": [{"prompt": prompt, "response": "a"}]}).encode()
+        request = Request(f"{self.url}/v1/reward", body, {"content-type": "application/json"})
+        with urlopen(request, timeout=60) as answer:
+            return json.load(answer)["data"][0]["score"]
+
+
+async def until(happens: Callable[[], bool], server: Process) -> None:
+    while not happens():
+        assert server.popen.poll() is None
+        await asyncio.sleep(0.05)
+
+
+async def kill_one(clients: Clients, server: Process) -> set[int]:
+    """Under load; returns those that were there before, once another has taken the place of the killed one."""
+    async with asyncio.timeout(240), asyncio.TaskGroup() as tasks:
+        for number in range(4):
+            tasks.create_task(clients.run(number))
+        await until(lambda: len(clients.answers) > 20, server)
+        before = replicas(server)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: len(replicas(server)) == 2 and victim not in replicas(server), server)
+        (new,) = replicas(server) - before
+        await until(lambda: any(line.get("process") == new and "status" in line for line in server.log()), server)
+        clients.stop.set()
+    return before
+
+
 @pytest.mark.slow
 def test_a_killed_replica_is_replaced_under_load(tmp_path: Path) -> None:
     model = sharp_reward_model()
     model.save_pretrained(tmp_path / "rm")
-    answers: list[tuple[str, float]] = []
-    broken: list[int] = []
-
-    async def client(url: str, number: int, stop: asyncio.Event) -> None:
-        turn = 0
-        while not stop.is_set():
-            turn += 1
-            prompt = f"question {number} {turn}"
-            try:
-                answer = await asyncio.to_thread(
-                    httpx2.post, f"{url}/v1/reward", json={"inputs": [{"prompt": prompt, "response": "a"}]}, timeout=30
-                )
-            except httpx2.HTTPError:  # on a connection that the killed one had accepted
-                broken.append(number)
-                continue
-            assert answer.status_code == 200, answer.text
-            answers.append((prompt, answer.json()["data"][0]["score"]))
-
-    async def until(happens: object, server: Process) -> None:
-        while not happens():
-            assert server.popen.poll() is None
-            await asyncio.sleep(0.05)
-
-    async def load(server: Process) -> set[int]:
-        stop = asyncio.Event()
-        async with asyncio.timeout(120), asyncio.TaskGroup() as tasks:
-            for number in range(4):
-                tasks.create_task(client(server.url, number, stop))
-            await until(lambda: len(answers) > 20, server)
-            before = replicas(server)
-            victim = min(before)
-            os.kill(victim, signal.SIGKILL)
-            await until(lambda: len(replicas(server)) == 2 and victim not in replicas(server), server)
-            (new,) = replicas(server) - before
-            await until(lambda: any(line.get("process") == new and "status" in line for line in server.log()), server)
-            stop.set()
-        return before
-
     with process([str(tmp_path / "rm"), "--replicas", "2", "--cache-size", "0"], tmp_path) as server:
         server.wait_until_ready()
-        before = asyncio.run(load(server))
+        clients = Clients(server.url)
+        before = asyncio.run(kill_one(clients, server))
         assert len(before) == 2
         text = httpx2.get(f"{server.url}/metrics").text
         assert server.stop() == 0
         log = server.log()
-    assert len(broken) <= 4  # no more than the four requests that were on their way
+    assert clients.broken <= 4  # no more than the four requests that were on their way
     served = Counter(line["process"] for line in log if line.get("path") == "/v1/reward" and line.get("status") == 200)
     assert len(served) >= 2
-    counted = next(
-        line for line in text.splitlines() if line.startswith('palate_requests_total{code="200",route="/v1/r')
-    )
-    assert float(counted.split()[-1]) >= len(answers)  # of all processes, the killed one's included
-    for prompt, score in answers[::5]:
+    series = 'palate_requests_total{code="200",route="/v1/reward"}'
+    counted = next(line for line in text.splitlines() if line.startswith(series))
+    assert float(counted.split()[-1]) >= len(clients.answers)  # of all processes, the killed one's included
+    for prompt, score in clients.answers[::5]:
         assert score == pytest.approx(alone(model, prompt, "a"), abs=1e-4)
 
 

@@ -8,11 +8,13 @@ from rich.table import Table
 from rich.text import Text
 
 from palate import walkthrough
+from palate.cli.score_files import run_score_files
 from palate.config import EvalConfig, ScoreConfig, SimulateConfig
 from palate.data.simulate import Flaws, simulate, truth_path, write_jsonl, write_truth
 from palate.evaluation import count_reasons, evaluate
 from palate.metrics import PairwiseReport
 from palate.score_file import score
+from palate.score_parts.run import is_folder
 from palate.training.display import ConsoleDisplay
 
 
@@ -57,6 +59,8 @@ def report_table(report: PairwiseReport) -> Group:
 
 def run_score(config: ScoreConfig) -> int:
     """Score with a progress bar, then say what was done and what was not."""
+    if is_folder(config.out):
+        return run_score_files(config)
     console = Console(emoji=False)
     say = ConsoleDisplay(console).say
     with _progress(console) as progress:

@@ -132,7 +132,7 @@ async def _request(
     client: httpx2.AsyncClient, protocol: Protocol, model: str | None, texts: Sequence[Text], extra: Mapping[str, Any]
 ) -> list[float | None]:
     """Rewards of one request; asked again while the fault may pass."""
-    body = {**protocol.body(texts), **({"model": model} if model else {}), **extra}
+    body = {**protocol.body(texts), **({"model": model} if model and protocol.named else {}), **extra}
     rng = random.Random()
     for failed in range(1, _RETRIES.tries + 1):
         try:

@@ -88,12 +88,14 @@ def diagnose(case: Case) -> list[Finding]:
         message = f"every text gets the same reward, {value:.6g}"
         remedy = "ask another route: SGLang's /v1/classify takes the softmax of one label, its /classify is right"
         return [Finding("constant", message, remedy)]
-    if found := explain(case):
-        return [found]
-    if _is_probability(case):
+    found = explain(case)
+    # A sigmoid that leaves more than rounding may hide a second fault.
+    if (found is None and _is_probability(case)) or (found is not None and _hides_more(case, found)):
         inner = explain(replace(case, served_N=_logit(case.served_N), alone_N=_logit(case.alone_N)))
         if inner is not None:
             return [_sigmoid(None), inner]
+    if found is not None:
+        return [found]
     if case.noise.is_half(case.served_N - case.ours_N):
         return []
     return [_unexplained(case)]
@@ -120,6 +122,10 @@ def _is_probability(case: Case) -> bool:
     return bool(inside.all() and not ((case.ours_N >= 0) & (case.ours_N <= 1)).all())
 
 
+def _hides_more(case: Case, found: Finding) -> bool:
+    return found.fault == "sigmoid" and found.left is not None and found.left > case.noise.exact
+
+
 def _logit(values: Floats) -> Floats:
     inside = np.clip(values, 1e-7, 1 - 1e-7)
     found: Floats = np.log(inside) - np.log1p(-inside)
@@ -127,7 +133,9 @@ def _logit(values: Floats) -> Floats:
 
 
 def _sigmoid(left: float | None) -> Finding:
-    return Finding("sigmoid", "the server puts a sigmoid on the reward: margins shrink where rewards are large", _RAW, left)
+    return Finding(
+        "sigmoid", "the server puts a sigmoid on the reward: margins shrink where rewards are large", _RAW, left
+    )
 
 
 def _company(case: Case) -> Finding | None:
@@ -142,7 +150,9 @@ def _company(case: Case) -> Finding | None:
         message = "each text gets the reward of another one: the answers of a request are not in its order"
         return Finding("order", message, "send one text a request until the server is mended", mixed)
     message = "texts get another reward in company than alone: padding is read as text, or the wrong token is scored"
-    remedy = "give config.json and tokenizer one pad token that is not EOS, as palate export does; or send one a request"
+    remedy = (
+        "give config.json and tokenizer one pad token that is not EOS, as palate export does; or send one a request"
+    )
     return Finding("company", message, remedy)
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.render import FALLBACK_TEMPLATE, Tokenizer, tokenize
-from palate.errors import DataError, ModelError
+from palate.data.render import FALLBACK_TEMPLATE, Tokenizer
 from palate.parity.texts import Text
 from palate.records import Message, TokenizedGroup
 from palate.serving.rendering import edges_of
@@ -18,7 +17,9 @@ Ints = NDArray[np.int64]
 _CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
 )
-_DIALOGUE = "{% for m in messages %}\n\n{{ 'Human' if m['role'] == 'user' else 'Assistant' }}: {{ m['content'] }}{% endfor %}"
+_DIALOGUE = (
+    "{% for m in messages %}\n\n{{ 'Human' if m['role'] == 'user' else 'Assistant' }}: {{ m['content'] }}{% endfor %}"
+)
 _BARE = "{% for message in messages %}{{ message['content'] }}{% if not loop.last %}\n{% endif %}{% endfor %}"
 _SYSTEM = Message("system", "You are a helpful assistant.")
 
@@ -46,7 +47,7 @@ def edges(tokenizer: Any) -> Iterator[Edit]:
     if bos is not None:
         yield Edit(
             "double-bos",
-            f"the server puts {tokenizer.bos_token!r} in front of text, where the template has decided about it already",
+            f"the server puts {tokenizer.bos_token!r} in front of text, where the template has decided already",
             "tell it to add no special tokens: add_special_tokens: false in vLLM's requests",
             lambda text: _with(text, np.concatenate(([bos], text.ids)), 1),
         )
@@ -95,7 +96,7 @@ def cuts(texts: Sequence[Text], low: int, high: int) -> Iterator[Edit]:
 
 def templates(tokenizer: Any) -> Iterator[Edit]:
     """Renderings by other hands: templates that are often met, and the own one used differently."""
-    known = {
+    known: dict[str, dict[str, Any]] = {
         "a 'User: ... Assistant: ...' template": {"chat_template": FALLBACK_TEMPLATE},
         "ChatML": {"chat_template": _CHATML},
         "a 'Human: ... Assistant: ...' template": {"chat_template": _DIALOGUE},

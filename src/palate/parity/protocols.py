@@ -30,7 +30,7 @@ class Protocol:
         read: rewards in the order of the texts, None for a text without one; raises what indexing raises.
         batch: texts of one request.
         careful: further fields that ask for raw rewards of complete text.
-        renders: whether the server renders the text itself.
+        named: whether its requests carry the model's name; palate's adapters and others refuse fields they do not know.
     """
 
     name: ProtocolName
@@ -39,7 +39,7 @@ class Protocol:
     read: Callable[[Any], list[float | None]]
     batch: int = 16
     careful: Mapping[str, Any] = field(default_factory=dict)
-    renders: bool = False
+    named: bool = False
 
 
 def _rendered(texts: Sequence[Text]) -> list[str]:
@@ -67,7 +67,6 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
             "/v1/reward",
             _prompts_and_responses,
             lambda answer: [item["score"] for item in answer["data"]],
-            renders=True,
         ),
         Protocol(
             "vllm",
@@ -75,6 +74,7 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
             lambda texts: {"input": _rendered(texts)},
             _classes,
             careful={"use_activation": False, "add_special_tokens": False},
+            named=True,
         ),
         Protocol(
             "vllm-chat",
@@ -83,7 +83,7 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
             _classes,
             batch=1,
             careful={"use_activation": False},
-            renders=True,
+            named=True,
         ),
         Protocol(
             "sglang",
@@ -107,4 +107,4 @@ PROTOCOLS: dict[ProtocolName, Protocol] = {
 }
 
 AUTO: tuple[ProtocolName, ...] = tuple(name for name in get_args(ProtocolName) if name != "vllm-chat")
-"""What is tried in turn where no protocol is named: one that sends rendered text comes before the same with messages."""
+"""What is tried in turn where no protocol is named: text comes before messages."""

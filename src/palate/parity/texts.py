@@ -47,11 +47,10 @@ def texts_for(model: RewardModel, longest: int) -> list[Text]:
     """
     limit = min(longest, model.max_length)
     short = _fitting(list(conversations(_POOL)), model.tokenizer, limit)
+    if len(short) < _FEWEST:
+        raise ModelError(f"only {len(short)} of the golden texts fit into {limit} tokens, too few to compare by")
     long = list(_long(short, model.tokenizer, limit))
-    texts = short[: NUM_TEXTS - len(long)] + long
-    if len(texts) < _FEWEST:
-        raise ModelError(f"only {len(texts)} of the golden texts fit into {limit} tokens, too few to compare by")
-    return texts
+    return short[: NUM_TEXTS - len(long)] + long
 
 
 def _fitting(groups: Sequence[PreferenceGroup], tokenizer: Tokenizer, limit: int) -> list[Text]:
@@ -65,7 +64,7 @@ def _fitting(groups: Sequence[PreferenceGroup], tokenizer: Tokenizer, limit: int
 
 def _long(short: Sequence[Text], tokenizer: Tokenizer, limit: int) -> Iterator[Text]:
     """Many questions in one prompt, as near to each wanted length as whole questions come; shortest first."""
-    asked = max((len(text.ids) for text in short), default=0)
+    asked = max(len(text.ids) for text in short)
     for fraction in reversed(_FRACTIONS):
         wanted = limit // fraction
 
@@ -77,4 +76,5 @@ def _long(short: Sequence[Text], tokenizer: Tokenizer, limit: int) -> Iterator[T
         if wanted <= asked:
             continue
         count = bisect_left(range(wanted), True, key=lambda count: not fitting(count)) - 1
-        yield from fitting(count)
+        if count > 0:
+            yield from fitting(count)

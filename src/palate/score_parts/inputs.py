@@ -1,6 +1,5 @@
 """Which files are to be scored, and how each is known again."""
 
-import glob
 import gzip
 import re
 import zlib
@@ -96,18 +95,18 @@ def _paths(source: str) -> tuple[Path, list[Path]]:
         )
         raise DataError(message, reason="file-missing", where=source)
     fixed = next(i for i, part in enumerate(path.parts) if _MAGIC.search(part))
-    matches = (Path(match) for match in sorted(glob.glob(str(path), recursive=True)))
+    root = Path(*path.parts[:fixed])
+    matches = sorted(match for match in root.glob(str(Path(*path.parts[fixed:]))) if not _hidden(match, root))
     files = (below for match in matches for below in (_below(match) if match.is_dir() else [match]))
-    return Path(*path.parts[:fixed]), list(dict.fromkeys(files))  # ** names a folder and what lies in it
+    return root, list(dict.fromkeys(files))  # ** names a folder and what lies in it
 
 
 def _below(folder: Path) -> list[Path]:
-    inside = sorted(path.relative_to(folder) for path in folder.rglob("*"))
-    return [
-        folder / path
-        for path in inside
-        if (folder / path).is_file() and not any(part.startswith(".") for part in path.parts)
-    ]
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not _hidden(path, folder))
+
+
+def _hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
 def take_stamp(path: Path, known: Stamp | None = None) -> Stamp:
@@ -131,11 +130,11 @@ def take_stamp(path: Path, known: Stamp | None = None) -> Stamp:
 
 def _count_lines(path: Path) -> int:
     lines = 0
+    packed = path.suffix.lower() == ".gz"
     # a file that breaks off is the reader's to complain of
-    with suppress(EOFError, zlib.error, gzip.BadGzipFile):
-        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            for block in _blocks(file.read):
-                lines += block.count(b"\n")
+    with suppress(EOFError, zlib.error, gzip.BadGzipFile), gzip.open(path) if packed else path.open("rb") as file:
+        for block in _blocks(file.read):
+            lines += block.count(b"\n")
     return lines
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from palate.errors import ConfigError
 
+PATIENCE = 60.0  # seconds that a worker taken for dead may still hold its part
 _PAUSE = 0.2  # seconds between two attempts
 
 
@@ -33,7 +34,8 @@ def held(path: Path, *, patience: float = 0.0) -> Iterator[None]:
                     break
                 except BlockingIOError:
                     if time.monotonic() > end:
-                        message = "is being written by another palate score; wait for it, or stop it"
-                        raise ConfigError(f"{path.parent} {message}") from None
+                        raise ConfigError(
+                            f"{path} is held by another palate score that writes here; wait for it, or stop it"
+                        ) from None
                     time.sleep(_PAUSE)
         yield

@@ -215,7 +215,8 @@ def go_on(old: Manifest, stamps: Mapping[Input, Stamp], config: ScoreConfig) -> 
         if paths:
             more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
             raise ConfigError(
-                f"{paths[0]}{more} of the data: {what} since {old.path} was begun; bring the data back as it was, or {mend}"
+                f"{paths[0]}{more} of the data: {what} since {old.path} was begun; bring the data back as it was, "
+                f"or {mend}"
             )
     planned = plan_parts(stamps, f".{settings['part_format']}") if changed else tuple(old.parts.values())
     parts = {part.name: replace(part, stamp=now_there[part.input]) for part in planned}

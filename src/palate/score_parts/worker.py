@@ -3,32 +3,34 @@
 import hashlib
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
-from itertools import chain, islice
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 
 from palate import __version__, score_file
 from palate.config import ScoreConfig
 from palate.data.read import GroupStream, write_dropped
-from palate.errors import ConfigError, DataError, NonFiniteError
+from palate.errors import DataError, NonFiniteError
 from palate.model.contract import head_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup
 from palate.score_lines import append, count, put_in_place, resume
-from palate.score_parts.lock import held
+from palate.score_parts import lock
 from palate.score_parts.manifest import PartResult, settings_of
 from palate.score_parts.plan import DROPPED, Part, open_part
 from palate.scoring import ScoringRun
 
 PARTIAL = ".partial"  # after a part's name: its lines until the manifest says that it is done
-_SAMPLE = 32  # prompts on which the model is checked
-_PATIENCE = 60.0  # seconds that a worker taken for dead may still hold its part
+
+
+Event: TypeAlias = int | str | PartResult
+"""Prompts of a part that are on disk, first those that were found there; a remark; or the part's result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,12 @@ class Worker:
 
     Args:
         config: all settings.
-        say: gets lines about the model.
     """
 
-    def __init__(self, config: ScoreConfig, say: Callable[[str], object] = lambda _line: None) -> None:
+    def __init__(self, config: ScoreConfig) -> None:
         self._config = config
-        self._run = ScoringRun(use_cache=config.layout != "padded", say=say)
+        self._remarks: deque[str] = deque()
+        self._run = ScoringRun(use_cache=config.layout != "padded", say=self._remarks.append)
         self._model: RewardModel | None = None
         self._checked = False
 
@@ -78,8 +80,8 @@ class Worker:
         }
         return Loaded(head_hash(model.head.score.weight), __version__, tuple(model.remarks), facts)
 
-    def score(self, part: Part) -> Iterator[int | PartResult]:
-        """Score what is missing of a part; yields how many of its prompts are on disk, again and again, then the end.
+    def score(self, part: Part) -> Iterator[Event]:
+        """Score what is missing of a part and yield how that goes, the result last.
 
         A fault of the part's data is its result. What would stop any part is raised.
 
@@ -91,12 +93,12 @@ class Worker:
         out.parent.mkdir(parents=True, exist_ok=True)
         partial = out.with_name(out.name + PARTIAL)
         try:
-            with held(out.with_name(f".{out.name}.lock"), patience=_PATIENCE):
+            with lock.held(partial, patience=lock.PATIENCE):
                 yield from self._score(part, out, partial)
         except (DataError, NonFiniteError, OSError) as error:
             yield PartResult(error=str(error))
 
-    def _score(self, part: Part, out: Path, partial: Path) -> Iterator[int | PartResult]:
+    def _score(self, part: Part, out: Path, partial: Path) -> Iterator[Event]:
         start, run = time.perf_counter(), self._run
         computed, unshared = run.computed_tokens, run.unshared_tokens
         # whole windows are scored again, so that they are packed as they would have been
@@ -105,6 +107,8 @@ class Worker:
         stream = open_part(part, self._config.on_bad_row)
         for number in append(partial, self._windows(islice(_groups(stream), resumed, None))):
             done += number
+            while self._remarks:
+                yield self._remarks.popleft()
             yield done
         _refuse_changed(part)
         dropped = stream.report.dropped
@@ -118,7 +122,7 @@ class Worker:
             rows=stream.report.rows,
             unscored=found.unscored,
             truncated=found.truncated,
-            dropped=Counter(row.reason for row in dropped),
+            dropped=dict(Counter(row.reason for row in dropped)),
             computed_tokens=run.computed_tokens - computed,
             unshared_tokens=run.unshared_tokens - unshared,
             seconds=round(time.perf_counter() - start, 3),
@@ -126,10 +130,9 @@ class Worker:
 
     def _windows(self, groups: Iterator[PreferenceGroup]) -> Iterator[list[dict[str, Any]]]:
         assert self._model is not None, "load comes first"
-        if not self._checked and (first := list(islice(groups, _SAMPLE))):
-            score_file.prepare(self._model, first, self._config, self._run)
-            self._checked = True
-            groups = chain(first, groups)
+        while not self._checked and (window := list(islice(groups, score_file.WINDOW))):
+            self._checked = score_file.prepare(self._model, window, self._config, self._run) > 0
+            yield from score_file.score_windows(self._model, window, self._config, self._run)
         yield from score_file.score_windows(self._model, groups, self._config, self._run)
 
     def _job(self, part: Part) -> str:

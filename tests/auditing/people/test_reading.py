@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from palate.auditing.people.reading import Probe, probe_annotators
+from palate.auditing.people.reading import Probe, probe_annotators, votes_to_tell
 
 
 def planted(rng: np.random.Generator, strength: float, prompts: int = 60) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -15,8 +15,13 @@ def planted(rng: np.random.Generator, strength: float, prompts: int = 60) -> tup
     return state, annotator, prompt.astype(np.uint64)
 
 
-def found(*given: object) -> Probe:
-    probe = probe_annotators(*given)  # type: ignore[arg-type]
+def told(state: np.ndarray, annotator: np.ndarray, prompt: np.ndarray) -> Probe | str:
+    rows = votes_to_tell(annotator)
+    return probe_annotators(state[rows], annotator[rows], prompt[rows])
+
+
+def found(state: np.ndarray, annotator: np.ndarray, prompt: np.ndarray) -> Probe:
+    probe = told(state, annotator, prompt)
     assert isinstance(probe, Probe)
     return probe
 
@@ -54,7 +59,7 @@ def test_the_busiest_are_told_apart_and_few_votes_are_a_reason() -> None:
     rare = np.concatenate([annotator, np.full(19, 7)])
     more = (np.concatenate([state, state[:19]]), rare, np.concatenate([prompt, prompt[:19]]))
     assert found(*more).annotators == 4
-    assert "fewer than two annotators" in str(probe_annotators(state[:70], annotator[:70], prompt[:70]))
+    assert "fewer than two annotators" in str(told(state[:70], annotator[:70], prompt[:70]))
     assert "on 19 prompts" in str(
         probe_annotators(np.tile(state[:76], (2, 1)), np.tile(annotator[:76], 2), np.tile(prompt[:76], 2))
     )

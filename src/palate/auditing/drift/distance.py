@@ -59,8 +59,8 @@ def fit_metric(state: States, prompts: int, *, most: int = DIRECTIONS, seed: int
     from sklearn.decomposition import PCA
 
     kept = max(1, min(most, prompts // _PROMPTS_A_DIRECTION, *state.shape))
-    pca = PCA(kept, random_state=seed).fit(state.astype(np.float64))
-    shrunk = LedoitWolf().fit(pca.transform(state))
+    pca = PCA(kept, random_state=seed).fit(state)
+    shrunk = LedoitWolf().fit(pca.transform(state).astype(np.float64))
     # eigenvalues of zero are states without any variance, which are no direction at all
     size, turn = np.linalg.eigh(shrunk.covariance_)
     real = size > 1e-12 * max(float(size.max()), 1e-300)

@@ -6,7 +6,7 @@ import numpy as np
 
 from palate.auditing.local import States
 from palate.auditing.people.ability import Ability, ability_of
-from palate.auditing.people.reading import Probe, probe_annotators
+from palate.auditing.people.reading import Probe, probe_annotators, votes_to_tell
 from palate.auditing.people.unseen import Division, divisions
 from palate.auditing.people.votes import SidedVotes, sided_votes
 from palate.auditing.scorer import Scored
@@ -209,8 +209,9 @@ def _probe(votes: SidedVotes, state: States | None, thresholds: Thresholds, seed
     if state is None:
         text = "Whether annotators can be told from hidden states is not known: servers do not show them."
         return Part((Paragraph(text),), (), {"probe_skipped": "no hidden states"})
-    difference = state[votes.preferred].astype(np.float64) - state[votes.other]
-    found = probe_annotators(difference, votes.annotator, votes.prompt, seed=seed)
+    rows = votes_to_tell(votes.annotator, seed=seed)
+    difference = state[votes.preferred[rows]].astype(np.float64) - state[votes.other[rows]]
+    found = probe_annotators(difference, votes.annotator[rows], votes.prompt[rows], seed=seed)
     if isinstance(found, str):
         text = f"Whether annotators can be told from hidden states is not known: {found}."
         return Part((Paragraph(text),), (), {"probe_skipped": found})

@@ -45,6 +45,21 @@ class Probe:
     prompts: int
 
 
+def votes_to_tell(annotator: Ints, *, seed: int = 0) -> Ints:
+    """Rows of the votes [V] that a probe looks at: of the `PEOPLE` busiest annotators, at most `_MOST` of each.
+
+    Args:
+        annotator: [V].
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    people, votes = np.unique(annotator, return_counts=True)
+    busiest = people[np.argsort(-votes, kind="stable")][:PEOPLE]
+    busiest = busiest[votes[np.searchsorted(people, busiest)] >= ENOUGH]
+    drawn = [generator.permutation(np.flatnonzero(annotator == one))[:_MOST] for one in busiest]
+    return np.sort(np.concatenate([np.empty(0, np.int64), *drawn]))
+
+
 def probe_annotators(difference: Floats, annotator: Ints, prompt: Keys, *, seed: int = 0) -> Probe | str:
     """The probe, or why there is none.
 
@@ -52,24 +67,22 @@ def probe_annotators(difference: Floats, annotator: Ints, prompt: Keys, *, seed:
     votes on a prompt, which often are of the same people, stay together.
 
     Args:
-        difference: [V, D], state of the preferred response minus that of the other.
+        difference: [V, D], state of the preferred response minus that of the other, of `votes_to_tell`.
         annotator: [V].
         prompt: [V].
         seed: of draws, folds and shuffles.
     """
-    generator = np.random.default_rng(seed)
-    rows = _chosen(annotator, generator)
-    label = np.unique(annotator[rows], return_inverse=True)[1]
-    cluster = np.unique(prompt[rows], return_inverse=True)[1]
+    label = np.unique(annotator, return_inverse=True)[1]
+    cluster = np.unique(prompt, return_inverse=True)[1]
     people, prompts = len(np.unique(label)), len(np.unique(cluster))
     if people < 2:
         return f"fewer than two annotators have {ENOUGH} votes"
     if prompts < _PROMPTS:
         return f"the votes are on {prompts} prompts; {_PROMPTS} are needed"
     together = np.argsort(cluster, kind="stable")
-    rows, label, cluster = rows[together], label[together], cluster[together]
-    right = _predictions(difference[rows], label, cluster, seed)[:, None] == np.arange(people)
-    number = np.bincount(label)
+    label, cluster = label[together], cluster[together]
+    right = _predictions(difference[together], label, cluster, seed)[:, None] == np.arange(people)
+    number, generator = np.bincount(label), np.random.default_rng(seed)
 
     def balanced(labels: Ints) -> float:
         return float((right[np.arange(len(labels)), labels] / number[labels]).sum() / people)
@@ -85,7 +98,7 @@ def probe_annotators(difference: Floats, annotator: Ints, prompt: Keys, *, seed:
         float(np.quantile(shuffles, 0.975)),
         float((1 + (shuffles >= seen - 1e-12).sum()) / (1 + _SHUFFLES)),
         people,
-        len(rows),
+        len(label),
         prompts,
     )
 
@@ -94,16 +107,6 @@ def _shuffled(cluster: Ints, generator: np.random.Generator) -> Ints:
     """[V], prompts in another order, and the votes of each in another order; `cluster` ascends."""
     places = generator.permutation(int(cluster[-1]) + 1)
     return np.lexsort((generator.random(len(cluster)), places[cluster]))
-
-
-def _chosen(annotator: Ints, generator: np.random.Generator) -> Ints:
-    """Rows of the busiest annotators, at most `_MOST` of each."""
-    people, votes = np.unique(annotator, return_counts=True)
-    busiest = people[np.argsort(-votes, kind="stable")][:PEOPLE]
-    busiest = busiest[votes[np.searchsorted(people, busiest)] >= ENOUGH]
-    return np.concatenate(
-        [np.empty(0, np.int64), *(generator.permutation(np.flatnonzero(annotator == one))[:_MOST] for one in busiest)]
-    )
 
 
 def _predictions(difference: Floats, label: Ints, cluster: Ints, seed: int) -> Ints:
