@@ -37,7 +37,7 @@ test-fast: $(VENV)/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n 2 --dist worksteal
 
 test-slow: $(VENV)/ready
-	$(BIN)/python -m pytest -m slow --durations=10
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --maxschedchunk 1 --durations=15
 
 bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.kernels

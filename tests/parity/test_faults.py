@@ -73,6 +73,13 @@ def test_a_fault_is_named(model: RewardModel, fault: str) -> None:
     assert [finding.fault for finding in found.findings] == [fault]
 
 
+def test_it_says_how_much_of_the_end_is_lost(model: RewardModel) -> None:
+    (finding,) = check(Fake(model, edit=lambda ids: ids[:-1])).findings
+    assert finding.message.startswith("the end of the turn is lost: '\\n', which")
+    (finding,) = check(Fake(model, edit=lambda ids: ids[:-2])).findings
+    assert finding.message.startswith("the end of the turn is lost: '<|im_end|>\\n', which")
+
+
 @pytest.mark.parametrize("protocol", ["palate", "vllm", "vllm-chat", "sglang", "openrlhf", "tei"])
 def test_a_sound_server_has_none(model: RewardModel, protocol: str) -> None:
     found = check(Fake(model), protocol)

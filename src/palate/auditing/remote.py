@@ -106,7 +106,7 @@ class RemoteScorer:
         requests = [inputs[at : at + _ITEMS] for at in range(0, len(inputs), _ITEMS)]
         answers = [self._post("/v1/reward", {"inputs": part, "options": options}) for part in requests]
         items = [item for answer in answers for item in answer["data"]]
-        return [np.nan if item.get("score") is None else float(item["score"]) for item in items]
+        return [_score(item) for item in items]
 
     def _ask_vllm(self, flat: list[tuple[Conversation, Conversation]]) -> list[float]:
         body = {"model": self._served_name(), "input": self._texts(flat), "use_activation": False}
@@ -151,6 +151,13 @@ class RemoteScorer:
                     raise
             time.sleep(2.0 ** (tries - left) / 4)
         raise AssertionError
+
+
+def _score(item: dict[str, Any]) -> float:
+    """NaN for what was not scored; infinity for a reward that is no finite number, which palate's server withholds."""
+    if item.get("score") is not None:
+        return float(item["score"])
+    return np.inf if (item.get("error") or {}).get("type") == "non-finite" else np.nan
 
 
 def _messages(conversation: Conversation) -> list[dict[str, str]]:
