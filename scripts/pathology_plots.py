@@ -28,7 +28,8 @@ STYLE = """text{font:11px system-ui,sans-serif;fill:#5a626b}.title{font-size:12p
 .s1{--c:#2f6fb7}.s2{--c:#c66a10}.s3{--c:#1e4a30}
 .grid{stroke:#e3e0da}.grid.faint{opacity:.6}.base{stroke:#5a626b}
 .bar,.dot{fill:var(--c)}path.area{fill:var(--c);fill-opacity:.3;stroke:var(--c)}polyline{fill:none;stroke-width:2}
-.curve{stroke:var(--c)}.curve.s2{stroke-dasharray:7 3}.whisker,.reference{stroke:#1f2328}.reference{stroke-dasharray:4 3}
+.curve{stroke:var(--c)}.curve.s2{stroke-dasharray:7 3}
+.whisker,.reference{stroke:#1f2328}.reference{stroke-dasharray:4 3}
 .mark,.unseen{fill:transparent;stroke:transparent}.swatch{fill:var(--c)}"""
 
 
@@ -54,12 +55,12 @@ def write(name: str, plot: Plot) -> None:
 
 def length_bias() -> Plot:
     """Votes that go to the longer response, as planted and after `palate data balance`."""
-    rates = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)
+    rates = (0.0, 0.2, 0.4, 0.6)
     shares: dict[str, list[float]] = {"as it is": [], "after palate data balance": []}
     with tempfile.TemporaryDirectory() as folder:
         for rate in rates:
             data = Path(folder) / "prefs.jsonl"
-            write_jsonl(simulate(400, flaws=Flaws(length_bias=rate)), data)
+            write_jsonl(simulate(200, flaws=Flaws(length_bias=rate)), data)
             found = palate.balance(str(data), out=str(Path(folder) / "balanced.jsonl"))
             shares["as it is"].append(found.before.value)
             shares["after palate data balance"].append(found.after.value)
@@ -71,14 +72,14 @@ def padding_side() -> Plot:
     """One text beside ever longer ones, padded on the right: read by the mask, and at the end of the row."""
     model = sharp_reward_model(max_position_embeddings=512)
     ids = model.tokenizer("user: What is 2 + 2? assistant: It is 4.", return_tensors="pt")["input_ids"][0]
-    pads, by_mask, at_end = tuple(range(0, 120, 8)), [], []
+    pads, by_mask, at_end = tuple(range(0, 121, 12)), [], []
     for count in pads:
         row = torch.cat([ids, ids.new_full((count,), model.tokenizer.pad_token_id)])[None]
         mask = (torch.arange(row.shape[1]) < len(ids)).long()[None]
         with torch.no_grad():
             hidden_TD = model.backbone(input_ids=row, attention_mask=mask).last_hidden_state[0]
-        by_mask.append(float(model.head(hidden_TD[len(ids) - 1][None])[0]))
-        at_end.append(float(model.head(hidden_TD[-1][None])[0]))
+            by_mask.append(float(model.head(hidden_TD[len(ids) - 1][None])[0]))
+            at_end.append(float(model.head(hidden_TD[-1][None])[0]))
     places = tuple(map(float, pads))
     lines = (Line("last real token", places, tuple(by_mask)), Line("hidden[:, -1]", places, tuple(at_end)))
     return Lines("One text, one model, two rewards", "padding that company brings, tokens", "reward", lines)
@@ -88,7 +89,7 @@ def stale_template() -> Plot:
     """Rewards of the same conversations under the template of training and under one with another marker."""
     model = sharp_reward_model(max_position_embeddings=2048)
     model.max_length = 2048
-    groups = simulate(120, seed=3).groups
+    groups = simulate(40, seed=3).groups
 
     def rewards() -> NDArray[np.float64]:
         return np.concatenate([model.score(g.prompt, [r[-1].content for r in g.responses]) for g in groups]).astype(
@@ -135,7 +136,7 @@ def drift() -> Plot:
 
 
 def dominant_annotator() -> Plot:
-    """Labels that follow one person's taste, by that person's share of the votes; single votes and majorities of three."""
+    """Labels that follow one person's taste, by the share of votes; one vote a pair and majorities of three."""
     draw = np.random.default_rng(0)
     shares = tuple(np.linspace(0, 1, 11))
 
@@ -175,7 +176,7 @@ def head_bias() -> Plot:
     model = sharp_reward_model(max_position_embeddings=2048)
     model.max_length = 2048
     rewards = np.concatenate(
-        [model.score(g.prompt, [r[-1].content for r in g.responses]) for g in simulate(120, seed=3).groups]
+        [model.score(g.prompt, [r[-1].content for r in g.responses]) for g in simulate(40, seed=3).groups]
     ).astype(float)
     series = {"no bias": rewards, "bias of 1.5": rewards + 1.5}
     return _histogram("A bias moves every reward and no margin", "reward", **series)
@@ -189,7 +190,7 @@ def two_towers() -> Plot:
     exact = model.score(prompt, pair)
     noise = nn.Dropout(0.1)
     handles = [layer.register_forward_hook(lambda _m, _i, out: _dropped(noise, out)) for layer in model.backbone.layers]
-    margins = np.array([np.subtract(*model.score(prompt, pair)) for _ in range(300)], float)
+    margins = np.array([np.subtract(*model.score(prompt, pair)) for _ in range(200)], float)
     for handle in handles:
         handle.remove()
     marker = (float(np.subtract(*exact)), "without")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from palate.config import CheckConfig as CheckConfig
     from palate.config import CompareConfig as CompareConfig
     from palate.config import EvalConfig as EvalConfig
+    from palate.config import ExportConfig as ExportConfig
+    from palate.config import ParityConfig as ParityConfig
     from palate.config import PlaygroundConfig as PlaygroundConfig
     from palate.config import ScoreConfig as ScoreConfig
     from palate.config import TrainConfig as TrainConfig
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from palate.curate.split import split as split
     from palate.errors import PalateError as PalateError
     from palate.evaluation import evaluate as evaluate
+    from palate.exporting.run import export as export
     from palate.health.check import check_data as check_data
     from palate.model.reward_model import RewardModel as RewardModel
+    from palate.parity_check.run import parity as parity
     from palate.playground.page import write_playground as write_playground
     from palate.poolings import compare_poolings as compare_poolings
     from palate.records import Comparison as Comparison
@@ -42,8 +46,10 @@ _HOMES = {
     "CompareConfig": "palate.config",
     "Comparison": "palate.records",
     "EvalConfig": "palate.config",
+    "ExportConfig": "palate.config",
     "Message": "palate.records",
     "PalateError": "palate.errors",
+    "ParityConfig": "palate.config",
     "PlaygroundConfig": "palate.config",
     "PreferenceGroup": "palate.records",
     "RewardModel": "palate.model.reward_model",
@@ -57,6 +63,8 @@ _HOMES = {
     "compare_poolings": "palate.poolings",
     "convert": "palate.conversion",
     "evaluate": "palate.evaluation",
+    "export": "palate.exporting.run",
+    "parity": "palate.parity_check.run",
     "score": "palate.score_file",
     "score_files": "palate.score_parts.run",
     "split": "palate.curate.split",

@@ -72,3 +72,13 @@ def test_too_long_is_nan_and_counted() -> None:
     assert scorer.over_long == sum(long)
     assert [bool(np.isnan(one).all()) for one in states] == long
     assert [one.shape for one in states] == [(len(group.responses), 32) for group in GROUPS]
+
+
+def test_a_reward_that_is_no_number_is_told_from_a_text_that_was_not_scored() -> None:
+    model = tiny_reward_model()
+    with torch.no_grad():
+        model.head.score.weight.fill_(float("nan"))
+    groups = GROUPS[:3]
+    rewards, _ = LocalScorer(model, "rm").score_with_states(groups)
+    assert np.isinf(np.concatenate(rewards)).all()
+    assert np.isinf(np.concatenate(LocalScorer(model, "rm").score(groups))).all()

@@ -26,6 +26,7 @@ from palate.scoring import ScoringRun, score_groups
 
 States = NDArray[np.float32]
 """Pooled hidden states of a group's responses, [K, D]: what the head reads."""
+_KEPT_EVERY = 1024  # groups; what an interrupted audit loses
 
 
 class LocalScorer:
@@ -67,11 +68,15 @@ class LocalScorer:
         known = self._memory.recall(keys) if self._memory is not None else {}
         self._on_progress(sum(key in known for key in keys))
         new = {key: group for key, group in zip(keys, groups, strict=True) if key not in known}
-        computed = dict(zip(new, self._compute(list(new.values())), strict=True))
-        if self._memory is not None:
-            self._memory.keep(computed)
+        computed: dict[str, Floats] = {}
+        for at in range(0, len(new), _KEPT_EVERY):
+            part = list(new)[at : at + _KEPT_EVERY]
+            rewards = dict(zip(part, self._compute([new[key] for key in part]), strict=True))
+            if self._memory is not None:
+                self._memory.keep(rewards)
+            computed |= rewards
         results = [known[key] if key in known else computed[key] for key in keys]
-        self.over_long += sum(bool(np.isnan(rewards).all()) for rewards in results)
+        self.over_long += sum(bool(np.isnan(one).all()) for one in results)
         return results
 
     def score_with_states(self, groups: Sequence[PreferenceGroup]) -> tuple[list[Floats], list[States]]:
@@ -134,11 +139,11 @@ class _Seen:
         self.states.append(inputs[0].detach().float().cpu())
         first, self.rows = self.rows, self.rows + len(reward_N)
         # float32 holds whole numbers up to 2^24, more responses than fit into memory with their states
-        return torch.arange(first, self.rows, dtype=torch.float32)
+        return torch.arange(first, self.rows, dtype=torch.float32, device=reward_N.device)
 
     def gathered(self, size: int) -> tuple[Floats, States]:
         """Rewards [N + 1] and states [N + 1, D], in the order of passes, and a row of NaN."""
-        reward_N = torch.cat([*self.rewards, torch.full((1,), torch.nan)]).numpy().astype(np.float64)
+        reward_N = np.concatenate([*(_numbers(rewards.numpy()) for rewards in self.rewards), [np.nan]])
         return reward_N, torch.cat([*self.states, torch.full((1, size), torch.nan)]).numpy()
 
 

@@ -6,7 +6,7 @@ probes and the mechanics ask for rewards of texts of their own. Whatever is aske
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from palate.auditing.drift import drift_of, read_outputs, score_all, side_of
 from palate.auditing.groups import check_groups
 from palate.auditing.hacking.run import judge_candidates
 from palate.auditing.limits import audit_thresholds
+from palate.auditing.local import States
 from palate.auditing.mechanics import check_mechanics, missing_head
 from palate.auditing.opening import open_scorers, read_data
 from palate.auditing.patterns import check_patterns
@@ -34,9 +35,10 @@ from palate.config import AuditConfig, resolve
 from palate.data.read import PreferenceData
 from palate.errors import ConfigError
 from palate.health.annotators.check import check_annotators
-from palate.health.corpus import build_corpus
+from palate.health.corpus import Corpus, build_corpus
 from palate.health.leaks.check import check_leaks
 from palate.health.thresholds import parse_threshold
+from palate.records import PreferenceGroup
 from palate.report.document import Report, Subject, gather_provenance
 from palate.report.findings import Check
 
@@ -90,6 +92,15 @@ def audit(config: AuditConfig | None = None, /, *, listener: Listener | None = N
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class _HeldOut:
+    """The held-out data, its rewards, and the states [R, D] behind them where they were asked for."""
+
+    data: PreferenceData
+    scored: Scored
+    state: States | None
+
+
 class _Run:
     def __init__(self, config: AuditConfig, listener: Listener) -> None:
         self.config = config
@@ -98,63 +109,87 @@ class _Run:
         self.subjects: list[Subject] = []
 
     def checks(self, folder: Path) -> Iterator[Check]:
-        config, thresholds, stage = self.config, self.thresholds, self.listener.stage
+        """What costs nothing is read first, so that a mistake in it is said before anything is computed."""
+        config = self.config
         judged = judge_candidates(config, say=self.listener.say, advance=self.listener.advance)
         opened, scorer, fresh = self._open()
         if scorer is None or fresh is None:
             assert opened is not None
             self.subjects.append(Subject(config.model, "reward model", {}))
-            yield missing_head(opened, thresholds)
+            yield missing_head(opened, self.thresholds)
             return
         self.subjects.append(Subject(scorer.name, "reward model", {}))
         data = self._read(config.data, "held-out data")
-        (folder / "data").mkdir()
-        corpus = build_corpus(data.groups, folder / "data")
         outputs = self._read_outputs(config.policy_outputs)
-        stage("held-out data", len(data.groups))
-        shown = config.policy_outputs is not None or len(corpus.votes.annotator) > 0
-        reward, state = score_all(scorer, data.groups, states=shown)
-        scored = Scored(corpus, reward)
-        stage("mechanics", None)
-        yield check_mechanics(opened, fresh, data.groups, scored.reward_R, thresholds)
+        held_out = self._score(scorer, data, folder / "data", states=outputs is not None)
+        yield from self._about_rewards(opened, fresh, held_out)
+        yield from self._about_texts(scorer, held_out)
+        training, both = self._training(data, folder / "train")
+        if both is not None:
+            yield from self._about_training(both, held_out.scored)
+        if judged is not None:
+            self.listener.stage("best-of-N samples", len(judged.samples))
+            self.subjects += judged.subjects
+            yield judged.check(scorer, self.thresholds)
+        yield check_people(held_out.scored, self.thresholds, state=held_out.state, training=both, seed=config.seed)
+        if outputs is not None:
+            self.listener.stage("policy outputs", None)
+            side = side_of(held_out.scored.corpus, held_out.scored.reward_R, held_out.state)
+            yield drift_of(scorer, outputs.groups, side, training, self.thresholds, config, folder)
+
+    def _score(self, scorer: Scorer, data: PreferenceData, folder: Path, *, states: bool) -> "_HeldOut":
+        self.listener.stage("held-out data", len(data.groups))
+        folder.mkdir()
+        corpus = build_corpus(data.groups, folder)
+        reward, state = score_all(scorer, data.groups, states=states or len(corpus.votes.annotator) > 0)
+        return _HeldOut(data, Scored(corpus, reward), state)
+
+    def _about_rewards(self, opened: Opened | None, fresh: Scorer, held_out: "_HeldOut") -> Iterator[Check]:
+        """What the rewards of the held-out data say."""
+        config, thresholds, scored = self.config, self.thresholds, held_out.scored
+        groups = held_out.data.groups
+        self.listener.stage("mechanics", None)
+        yield check_mechanics(opened, fresh, groups, scored.reward_R, thresholds)
         yield check_ranking(scored, thresholds)
         yield check_groups(scored)
-        formats = formats_of(config.data, data.groups, data.formats, split=config.split)
-        benchmarks = check_benchmarks(data.groups, scored.reward_R, formats)
+        formats = formats_of(config.data, groups, held_out.data.formats, split=config.split)
+        benchmarks = check_benchmarks(groups, scored.reward_R, formats)
         if benchmarks is not None:
             yield benchmarks
         calibration = check_calibration(scored, thresholds)
         yield calibration
-        yield check_appearance(scored, thresholds, seed=config.seed)
-        yield check_patterns(scored, thresholds)
-        scale = margin_scale(scored)
-        if config.battery != "none":
-            stage("battery", None)
-            yield check_battery(run_battery(scorer, only_quick=config.battery == "quick"), thresholds, scale)
-        if config.probes:
-            stage("probes", None)
-            probed = run_probes(scorer, data.groups, most=config.probes, seed=config.seed)
-            yield check_probes(probed, thresholds, scale)
-        training, both = None, None
-        if config.train_data is not None:
-            stage("training data", None)
-            training = self._read(config.train_data, "training data")
-            (folder / "train").mkdir()
-            both = build_corpus(training.groups, folder / "train", against=data.groups)
-            yield check_leaks(both, thresholds)
-            yield check_annotators(both, thresholds)
-            yield check_training_data(both, scored, thresholds)
-        if judged is not None:
-            stage("best-of-N samples", len(judged.samples))
-            self.subjects += judged.subjects
-            yield judged.check(scorer, thresholds)
-        yield check_people(scored, thresholds, state=state, training=both, seed=config.seed)
-        if outputs is not None:
-            stage("policy outputs", None)
-            held_out, trained = side_of(corpus, reward, state), None if training is None else training.groups
-            yield drift_of(scorer, outputs.groups, held_out, trained, thresholds, config, folder)
         if config.save_temperature:
             self._save_temperature(opened, calibration)
+        yield check_appearance(scored, thresholds, seed=config.seed)
+        yield check_patterns(scored, thresholds)
+
+    def _about_texts(self, scorer: Scorer, held_out: "_HeldOut") -> Iterator[Check]:
+        """What the model makes of texts that were written to try it."""
+        config, scale = self.config, margin_scale(held_out.scored)
+        if config.battery != "none":
+            self.listener.stage("battery", None)
+            result = run_battery(scorer, only_quick=config.battery == "quick")
+            yield check_battery(result, self.thresholds, scale)
+        if config.probes:
+            self.listener.stage("probes", None)
+            probed = run_probes(scorer, held_out.data.groups, most=config.probes, seed=config.seed)
+            yield check_probes(probed, self.thresholds, scale)
+
+    def _training(
+        self, held_out: PreferenceData, folder: Path
+    ) -> tuple[Sequence[PreferenceGroup] | None, Corpus | None]:
+        """The training data, and as columns beside the held-out data."""
+        if self.config.train_data is None:
+            return None, None
+        self.listener.stage("training data", None)
+        training = self._read(self.config.train_data, "training data").groups
+        folder.mkdir()
+        return training, build_corpus(training, folder, against=held_out.groups)
+
+    def _about_training(self, both: Corpus, scored: Scored) -> Iterator[Check]:
+        yield check_leaks(both, self.thresholds)
+        yield check_annotators(both, self.thresholds)
+        yield check_training_data(both, scored, self.thresholds)
 
     def _open(self) -> tuple[Opened | None, Scorer | None, Scorer | None]:
         """The checkpoint if there is one, its scorer, and one that remembers nothing."""

@@ -1,7 +1,7 @@
 """`palate export` and `palate parity`."""
 
 from palate.config import ExportConfig, ParityConfig
-from palate.parity.run import Parity, parity
+from palate.parity_check.run import Parity, parity
 
 
 def run_export(config: ExportConfig) -> int:

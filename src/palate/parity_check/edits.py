@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.data.render import FALLBACK_TEMPLATE, Tokenizer
-from palate.parity.texts import Text
+from palate.parity_check.texts import Text
 from palate.records import Message, TokenizedGroup
 from palate.serving.rendering import edges_of
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from palate.errors import ModelError
-from palate.parity.diagnosis import sample_of
-from palate.parity.figures import compare, line
-from palate.parity.texts import texts_for
+from palate.parity_check.diagnosis import sample_of
+from palate.parity_check.figures import compare, line
+from palate.parity_check.texts import texts_for
 from palate.testing.separate import sharp_reward_model
 
 

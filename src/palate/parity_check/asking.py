@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from palate.client.retries import PASSING, Retries
 from palate.errors import ModelError
-from palate.parity.protocols import AUTO, PROTOCOLS, Protocol
-from palate.parity.texts import Text
+from palate.parity_check.protocols import AUTO, PROTOCOLS, Protocol
+from palate.parity_check.texts import Text
 
 Floats = NDArray[np.float64]
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from palate.golden import rewards_alone
 from palate.model.reward_model import RewardModel
-from palate.parity import edits
-from palate.parity.edits import Edit
-from palate.parity.figures import line, rms
-from palate.parity.noise import Noise
-from palate.parity.texts import Text
+from palate.parity_check import edits
+from palate.parity_check.edits import Edit
+from palate.parity_check.figures import line, rms
+from palate.parity_check.noise import Noise
+from palate.parity_check.texts import Text
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from palate.config.export import ProtocolName
-from palate.parity.texts import Text
+from palate.parity_check.texts import Text
 from palate.records import Conversation
 
 Body = dict[str, Any]

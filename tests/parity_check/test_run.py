@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.parity.fakes import Fake
+from tests.parity_check.fakes import Fake
 from tests.serving.asking import run, served
 
 from palate.cli.main import main
 from palate.errors import ModelError
 from palate.model.reward_model import RewardModel
-from palate.parity.run import check_parity
+from palate.parity_check.run import check_parity
 from palate.testing.separate import sharp_reward_model
 from palate.testing.tiny import tiny_reward_model
 
@@ -23,8 +23,8 @@ FEW = 16
 
 @pytest.fixture(autouse=True)
 def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palate.parity.texts.NUM_TEXTS", FEW)
-    monkeypatch.setattr("palate.parity.diagnosis._SAMPLE", 8)
+    monkeypatch.setattr("palate.parity_check.texts.NUM_TEXTS", FEW)
+    monkeypatch.setattr("palate.parity_check.diagnosis._SAMPLE", 8)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def saved(model: RewardModel, tmp_path: Path) -> str:
 def use(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every client that is made from now on speaks to the fake."""
     client = partial(httpx2.AsyncClient, transport=httpx2.MockTransport(fake.handle))
-    monkeypatch.setattr("palate.parity.run.httpx2.AsyncClient", client)
+    monkeypatch.setattr("palate.parity_check.run.httpx2.AsyncClient", client)
 
 
 def test_the_command_says_parity(

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from tests.parity.fakes import Fake, Ids
+from tests.parity_check.fakes import Fake, Ids
 
 from palate.data.render import FALLBACK_TEMPLATE
 from palate.model.contract import template_hash
 from palate.model.reward_model import RewardModel
-from palate.parity.protocols import PROTOCOLS
-from palate.parity.run import Parity, check_parity
+from palate.parity_check.protocols import PROTOCOLS
+from palate.parity_check.run import Parity, check_parity
 from palate.testing.separate import sharp_reward_model
 
 BOS, EOS = 1, 2
@@ -32,8 +32,8 @@ def model() -> RewardModel:
 def few_texts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two dozen show a fault as well as 64 do; a sound server is asked for all."""
     if "sound" not in request.node.name:
-        monkeypatch.setattr("palate.parity.texts.NUM_TEXTS", 24)
-        monkeypatch.setattr("palate.parity.diagnosis._SAMPLE", 8)
+        monkeypatch.setattr("palate.parity_check.texts.NUM_TEXTS", 24)
+        monkeypatch.setattr("palate.parity_check.diagnosis._SAMPLE", 8)
 
 
 def check(fake: Fake, protocol: Any = "openrlhf") -> Parity:

@@ -19,12 +19,12 @@ from palate.golden import rewards_alone
 from palate.model.contract import template_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
-from palate.parity.asking import Served, ask, find_protocol, template_of
-from palate.parity.diagnosis import Case, Finding, diagnose, sample_of
-from palate.parity.figures import Figures, compare
-from palate.parity.noise import exact_tolerance, measure_noise
-from palate.parity.protocols import PROTOCOLS, Protocol
-from palate.parity.texts import Text, texts_for
+from palate.parity_check.asking import Served, ask, find_protocol, template_of
+from palate.parity_check.diagnosis import Case, Finding, diagnose, sample_of
+from palate.parity_check.figures import Figures, compare
+from palate.parity_check.noise import exact_tolerance, measure_noise
+from palate.parity_check.protocols import PROTOCOLS, Protocol
+from palate.parity_check.texts import Text, texts_for
 
 Floats = NDArray[np.float64]
 Say = Callable[[str], object]

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from palate.model.reward_model import RewardModel
-from palate.parity.figures import rms
-from palate.parity.texts import Text
+from palate.parity_check.figures import rms
+from palate.parity_check.texts import Text
 
 Floats = NDArray[np.float64]
 
