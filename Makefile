@@ -45,9 +45,9 @@ bench: $(VENV)/ready
 	$(BIN)/python -m benchmarks.score_best_of_n
 	$(BIN)/python -m benchmarks.train_vs_trl
 
-# NO_MKDOCS_2_WARNING: the theme's advertisement against another project's next version, on every build.
+# Without --quiet, which would hide warnings from the strict check too. NO_MKDOCS_2_WARNING: the theme's notice on every build.
 docs: $(VENV)/ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 lint: $(VENV)/ready
 	$(BIN)/ruff check .

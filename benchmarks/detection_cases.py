@@ -45,13 +45,8 @@ class Material:
     policy: Path
 
     def settings(self) -> Settings:
-        """Of an audit with everything that an audit can be given."""
-        return {
-            "model": str(self.model),
-            "data": str(self.held_out),
-            "train_data": str(self.train),
-            "policy_outputs": str(self.policy),
-        }
+        """Of an audit with the data that it was trained on."""
+        return {"model": str(self.model), "data": str(self.held_out), "train_data": str(self.train)}
 
 
 def make(folder: Path, sizes: Sizes, seed: int, *, flaws: Flaws | None = None, split_by_row: bool = False) -> Material:

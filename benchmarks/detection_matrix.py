@@ -64,12 +64,17 @@ def _shifted(material: Material) -> Iterator[Settings]:
     yield shifted_policy(material)
 
 
+@contextmanager
+def _unshifted(material: Material) -> Iterator[Settings]:
+    yield {"policy_outputs": str(material.policy)}
+
+
 CASES = (
     Case("length bias", ("length-bias",), flaws=Flaws(length_bias=0.9)),
     Case("padding-side bug", ("padding-side",), plant=lambda made: copied(made.model, wrong_padding)),
     Case("stale chat template", ("template-mismatch",), plant=lambda made: copied(made.model, stale_template)),
     Case("exploding reward", ("exploding-reward", "non-finite"), plant=lambda made: copied(made.model, exploded)),
-    Case("distribution shift onto the policy", ("distribution-shift",), plant=_shifted),
+    Case("distribution shift onto the policy", ("distribution-shift",), plant=_shifted, control=_unshifted),
     Case("one annotator dominates", ("dominant-annotator",), flaws=Flaws(dominant=0.8)),
     Case("same prompt in train and dev", ("prompt-leak",), flaws=Flaws(leaks=0.3)),
     Case("bias left on the head", ("head-bias",), plant=lambda made: copied(made.model, head_with_bias)),

@@ -25,7 +25,7 @@ from palate.testing.separate import sharp_reward_model
 FOLDER = Path(__file__).parents[1] / "docs" / "explanation" / "images"
 # Fixed colours on their own ground: the file is an image, which sees nothing of the page's theme.
 STYLE = """text{font:11px system-ui,sans-serif;fill:#5a626b}.title{font-size:12px;fill:#1f2328;font-weight:600}
-.s1{--c:#2f6fb7}.s2{--c:#c66a10}.s3{--c:#1e4a30}
+.s0{--c:#1f2328}.s1{--c:#2f6fb7}.s2{--c:#c66a10}.s3{--c:#1e4a30}
 .grid{stroke:#e3e0da}.grid.faint{opacity:.6}.base{stroke:#5a626b}
 .bar,.dot{fill:var(--c)}path.area{fill:var(--c);fill-opacity:.3;stroke:var(--c)}polyline{fill:none;stroke-width:2}
 .curve{stroke:var(--c)}.curve.s2{stroke-dasharray:7 3}
@@ -40,7 +40,7 @@ def write(name: str, plot: Plot) -> None:
     parts = [f'<text class="title" x="8" y="16">{Markup.escape(figure.title)}</text>']
     at = 8.0
     for entry in drawing.legend:
-        colour = next(word for word in entry.look.split() if word.startswith("s"))
+        colour = next((word for word in entry.look.split() if word[:1] == "s"), "s0")
         parts.append(f'<rect class="swatch {colour}" x="{at}" y="27" width="12" height="5"/>')
         parts.append(f'<text x="{at + 17}" y="34">{Markup.escape(entry.name)}</text>')
         at += 30 + 6.0 * len(entry.name)
@@ -99,9 +99,7 @@ def stale_template() -> Plot:
     before = rewards()
     model.tokenizer.chat_template = model.tokenizer.chat_template.replace("<|im_start|>{{", "### {{")
     shift = (rewards() - before) / before.std()
-    return _histogram(
-        "Another template moves every reward by another amount", "shift, standard deviations", shift=shift
-    )
+    return _histogram("Another template, another reward", "shift, standard deviations", shift=shift)
 
 
 def exploding_reward() -> Plot:
@@ -138,19 +136,17 @@ def drift() -> Plot:
 def dominant_annotator() -> Plot:
     """Labels that follow one person's taste, by the share of votes; one vote a pair and majorities of three."""
     draw = np.random.default_rng(0)
-    shares = tuple(np.linspace(0, 1, 11))
 
-    def quirky(votes: int, share: float) -> float:
-        own = (
-            draw.random((20_000, 1)) < share * votes if votes == 1 else draw.random((20_000, 1)) < min(1, share * votes)
-        )
-        taste = draw.random((20_000, votes)) < 0.5  # the others: this taste is a coin to them
-        taste[:, :1] |= own
-        return float((taste.sum(1) > votes / 2).mean())
+    def follows(votes: int, share: float) -> float:
+        """Share of labels that go to the taste; who casts `share` of the votes is on `share * votes` of the panels."""
+        taste_LV = draw.random((20_000, votes)) < 0.5  # a coin to everybody else
+        taste_LV[:, 0] |= draw.random(20_000) < share * votes
+        return float((taste_LV.sum(1) > votes / 2).mean())
 
+    one, three = tuple(np.linspace(0, 1, 11)), tuple(np.linspace(0, 1 / 3, 11))  # nobody votes twice on a pair
     lines = (
-        Line("one vote a pair", shares, tuple(quirky(1, s) for s in shares)),
-        Line("majority of three people", shares, tuple(quirky(3, s) for s in shares)),
+        Line("one vote a pair", one, tuple(follows(1, share) for share in one)),
+        Line("majority of three people", three, tuple(follows(3, share) for share in three)),
     )
     return Lines("Labels become one person's taste", "that person's share of the votes", "labels to that taste", lines)
 

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,16 @@ class Block:
         typed = [line[2:] for line in lines if line.startswith("$ ")]
         if not typed and (self.language == "sh" or self.text.startswith("palate ")):
             typed = [line for line in lines if line.strip() and not line.startswith("#")]
-        return typed
+        return _without_column(typed)
+
+
+def _without_column(lines: list[str]) -> list[str]:
+    """Lines without the column of remarks beside them, which the longest line may come near."""
+    starts = Counter(wide.end() for line in lines if (wide := re.search(r"\S\s{3,}(?=\S)", line)))
+    column, count = starts.most_common(1)[0] if starts else (0, 0)
+    if count < 5:  # a few that begin alike are no table
+        return lines
+    return [line[:column].rstrip() if line[column - 1 : column] == " " else line for line in lines]
 
 
 def blocks_of(page: Path) -> list[Block]:
@@ -67,10 +77,13 @@ def without_remarks(command: str) -> list[str]:
 
     >>> without_remarks("palate eval RM --data d.jsonl   accuracy with intervals")
     ['palate', 'eval', 'RM', '--data', 'd.jsonl']
+    >>> without_remarks("palate export RM --to vllm|hf [--dtype fp32]")
+    ['palate', 'export', 'RM', '--to', 'vllm']
     >>> without_remarks("palate completion bash >> ~/.bashrc")
     ['palate', 'completion', 'bash']
     """
     command = re.sub(r"\[.*?\]", "", re.split(r"\s{3,}|\s#\s", command)[0])
+    command = re.sub(r"(\w+)(?:\|\w+)+", r"\1", command)  # of alternatives the first
     words = [word for part in shlex.split(command) for word in re.split(r"(;)$", part) if word]
     return words[: next((k for k, word in enumerate(words) if word in _AFTER), len(words))]
 

@@ -16,6 +16,10 @@ PYTHON = [page for page in PAGES if any(b.language == "python" and b.page == pag
 TYPED = [(block, command) for block in BLOCKS for command in block.commands if command.startswith("palate ")]
 # What takes seconds on a tiny model; the rest is imports and one forward pass.
 SLOW = ("palate.train(", "palate.audit(", "palate.compare", "Trainer(")
+# Fragments on pages that explain something else, by their first words, and where the whole of each is run.
+FRAGMENTS = {
+    "from palate.client import RemoteReward\nfrom trl import GRPOTrainer\n\ntrainer": "docs/how-to/trl-grpo.md"
+}
 TUTORIAL = ROOT / "docs" / "tutorial.md"  # test_tutorial.py runs it as a whole
 
 
@@ -43,6 +47,8 @@ def test_python_on_a_page_runs_from_top_to_bottom(
     for block in (b for b in BLOCKS if b.page == page and b.language == "python" and not b.reason):
         if block.text.startswith("--8<--"):
             continue  # a file of examples/, which tests/examples runs
+        if block.text.startswith(tuple(FRAGMENTS)):
+            continue
         source = block.text.replace("smollm2", "tiny").replace("http://127.0.0.1:8000", address)
         exec(compile("\n" * block.line + source, str(block.page), "exec"), names)
 
@@ -90,6 +96,8 @@ def test_blocks_say_what_they_are() -> None:
 def test_what_is_not_run_says_why(record_property: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """Counted and listed, so that the list does not grow unseen."""
     left_out = [(block.where, block.reason) for block in BLOCKS if block.reason]
+    for begins, page in FRAGMENTS.items():
+        left_out += [(b.where, f"run as a whole in {page}") for b in BLOCKS if b.text.startswith(begins)]
     record_property("not_run", left_out)
     with capsys.disabled():
         sys.stdout.write("".join(f"\nnot run: {where}: {reason}" for where, reason in left_out))

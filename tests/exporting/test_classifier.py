@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Bert
 
 from palate.config import ExportConfig
 from palate.errors import ConfigError, ModelError
+from palate.exporting.engines import caveats
 from palate.exporting.golden_file import read_golden
 from palate.exporting.run import export
 from palate.model.reward_model import RewardModel
@@ -111,6 +112,12 @@ def test_a_temperature_goes_into_the_command_line(tmp_path: Path) -> None:
 def test_no_temperature_was_fitted(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="palate audit RM"):
         run(save(sharp_reward_model(), tmp_path), tmp_path, "vllm", calibrated=True)
+
+
+def test_what_no_file_can_prevent_is_said() -> None:
+    config = ExportConfig(model="rm", to="vllm", out="out")
+    assert "SGLang's class for qwen2 adds a bias" in caveats(sharp_reward_model("qwen2"), config)[0]
+    assert caveats(sharp_reward_model("llama"), config) == []
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls", "mean-response", "attention"])

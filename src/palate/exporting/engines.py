@@ -62,6 +62,16 @@ def loads(config: ExportConfig) -> str:
     }[config.to]
 
 
+def caveats(model: RewardModel, config: ExportConfig) -> list[str]:
+    """What an engine does to this model that no file can prevent."""
+    kind = str(model.backbone.config.model_type)  # type: ignore[union-attr]
+    if config.to == "vllm" and kind in ("qwen2", "qwen3"):
+        return [
+            f"SGLang's class for {kind} adds a bias that it draws anew in every process: compare no rewards across them"
+        ]
+    return []
+
+
 def command(model: RewardModel, config: ExportConfig, directory: Path) -> str:
     """The line that starts a server; empty for libraries."""
     if config.to == "tei":

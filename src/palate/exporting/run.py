@@ -93,7 +93,7 @@ def export(config: ExportConfig, *, say: Say = lambda _line: None) -> Exported:
 
 def _write(model: RewardModel, config: ExportConfig, staging: Path, golden: list[Golden]) -> Exported:
     write_golden(golden, staging)
-    remarks: list[str] = []
+    remarks = engines.caveats(model, config)
     if config.to == "onnx":
         written_by = write_graph(model, staging)
         model.tokenizer.save_pretrained(staging)
