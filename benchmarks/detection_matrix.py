@@ -9,6 +9,7 @@ finding is one that fails on a sound model. With --work, trained models are kept
 """
 
 import os
+import shutil
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ from benchmarks.report import RESULTS, Report, Target
 from palate.data.simulate import Flaws
 from palate.report.findings import Finding
 
+DOCUMENT = Path(__file__).parents[1] / "docs" / "detection-matrix.md"
 MATRIX, SOUND = "Planted pathologies", "Sound reward models"
 FULL = Sizes(model="smollm2", train=300, held_out=100, policy=60, lr=1e-4)
 Plant = Callable[[Material], AbstractContextManager[Settings]]
@@ -117,7 +119,9 @@ def main(arguments: list[str] | None = None) -> None:
             Target("pathologies caught and named", "at least", 10, sum(row["caught"] == "yes" for row in caught)),
             Target("sound models with a finding that fails", "at most", 0, failing),
         ]
-    report.write(options.out)
+    written = report.write(options.out)
+    if options.out == RESULTS and not options.quick:
+        shutil.copy(written.with_suffix(".md"), DOCUMENT)
 
 
 def _one(report: Report, case: Case, number: int, work: Path, options: Namespace) -> None:

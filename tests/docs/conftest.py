@@ -38,7 +38,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, model: RewardModel) -> Path:
 @pytest.fixture(scope="session")
 def address(model: RewardModel) -> Iterator[str]:
     """Of a palate server that asks for no key."""
-    server = uvicorn.Server(uvicorn.Config(create_app(Engine(model), Settings()), port=0, log_level="warning"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(Engine(model), Settings(check_first=True)), port=0, log_level="warning")
+    )
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     while not server.started:
