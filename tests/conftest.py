@@ -1,7 +1,9 @@
 """Fixtures that all tests share."""
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Runs cache what they tokenize; the user's own cache is none of the tests' business. Gone when the tests have ended.
 _cache = tempfile.TemporaryDirectory(prefix="palate-test-cache-")
 os.environ["PALATE_CACHE"] = _cache.name
+
+
+@pytest.fixture(autouse=True)
+def own_precision() -> Iterator[None]:
+    """accelerate keeps the precision of the first trainer of a process; TRL's is not that of the next test."""
+    yield
+    state = sys.modules.get("accelerate.state")
+    if state is not None and state.AcceleratorState._shared_state.get("_mixed_precision", "no") != "no":
+        state.AcceleratorState._reset_state()
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def test_ten_thousand_prompts_take_less_than_a_second() -> None:
     sums = np.random.default_rng(6).normal(1, 1, (10_000, 8))
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         cluster_bootstrap(ratio, sums)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 1

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from transformers import AutoModelForSequenceClassification
 
 from palate.config import TrainConfig, build, read_yaml
-from palate.errors import DataError, PalateWarning
+from palate.errors import ConfigError, DataError, PalateWarning
 from palate.model.reward_model import RewardModel
 from palate.records import Comparison, Message, PreferenceGroup
 from palate.testing.groups import random_groups
@@ -203,3 +205,14 @@ def test_settings_may_be_given_by_name(tmp_path: Path) -> None:
     config = tiny_run(tmp_path)
     settings: dict[str, Any] = {"model": config.model, "data": config.data, "out": config.out}
     assert train(**settings, dtype="fp32", max_steps=1, save_every=0).summary["steps"] == 1
+
+
+def test_a_process_that_another_trainer_has_set_up_is_refused(tmp_path: Path) -> None:
+    config = tiny_run(tmp_path)
+    AcceleratorState._reset_state()
+    try:
+        Accelerator(mixed_precision="bf16")
+        with pytest.raises(ConfigError, match="in a process of its own"):
+            train(config)
+    finally:
+        AcceleratorState._reset_state()

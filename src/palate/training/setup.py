@@ -34,7 +34,7 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
     """Devices, processes and trackers; precision is the model's own matter.
 
     Raises:
-        ConfigError: a tracker, or what another option needs, is not installed.
+        ConfigError: a tracker, or what another option needs, is not installed; or another trainer has been here.
     """
     if config.optimizer == "adamw-8bit":
         require_8bit()
@@ -45,12 +45,20 @@ def make_accelerator(config: TrainConfig) -> Accelerator:
             raise ConfigError(f"the tracker {name} is not installed: pip install {name}, or drop it from --trackers")
     # One process of a machine tokenizes first, and the others wait for it: hours, for a large set on its first day.
     patience = InitProcessGroupKwargs(timeout=timedelta(hours=12))
-    return Accelerator(
-        mixed_precision="no",
-        log_with=list(config.trackers) or None,
-        project_dir=config.out,
-        kwargs_handlers=[patience],
-    )
+    try:
+        return Accelerator(
+            mixed_precision="no",
+            log_with=list(config.trackers) or None,
+            project_dir=config.out,
+            kwargs_handlers=[patience],
+        )
+    except ValueError as error:
+        if "already been initialized" not in str(error):
+            raise
+        raise ConfigError(
+            "another trainer has set the precision of this process, which accelerate keeps: run palate's training in a "
+            "process of its own"
+        ) from error
 
 
 def claim(config: TrainConfig, *, owner: bool = True) -> Path | None:
