@@ -8,6 +8,7 @@ SmolLM2-135M from simulated preferences. A pathology is caught when a finding th
 finding is one that fails on a sound model. With --work, trained models are kept and used again.
 """
 
+import json
 import os
 import shutil
 import tempfile
@@ -76,7 +77,12 @@ CASES = (
     Case("padding-side bug", ("padding-side",), plant=lambda made: copied(made.model, wrong_padding)),
     Case("stale chat template", ("template-mismatch",), plant=lambda made: copied(made.model, stale_template)),
     Case("exploding reward", ("exploding-reward", "non-finite"), plant=lambda made: copied(made.model, exploded)),
-    Case("distribution shift onto the policy", ("distribution-shift",), plant=_shifted, control=_unshifted),
+    Case(
+        "distribution shift onto the policy",
+        ("distribution-shift", "response-shift"),
+        plant=_shifted,
+        control=_unshifted,
+    ),
     Case("one annotator dominates", ("dominant-annotator",), flaws=Flaws(dominant=0.8)),
     Case("same prompt in train and dev", ("prompt-leak",), flaws=Flaws(leaks=0.3)),
     Case("bias left on the head", ("head-bias",), plant=lambda made: copied(made.model, head_with_bias)),
@@ -94,6 +100,7 @@ def options_of(arguments: list[str] | None = None) -> Namespace:
     parser = ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--model", default=FULL.model)
     parser.add_argument("--cases", type=int, default=len(CASES), help="only the first so many")
+    parser.add_argument("--only", type=int, nargs="*", help="run these anew and keep the other rows of the results")
     parser.add_argument("--battery", choices=("all", "quick", "none"), default="quick")
     parser.add_argument("--probes", type=int, default=12)
     parser.add_argument("--work", type=Path, help="keep data and models here, and use what is there")
@@ -104,14 +111,17 @@ def options_of(arguments: list[str] | None = None) -> Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = options_of(arguments)
-    hidden = ("out", "work")
+    hidden = ("out", "work", "only")
     settings = {key: value for key, value in vars(options).items() if key not in hidden}
     report = Report("detection_matrix", "Which pathologies an audit names", settings, list(NOTES))
     with tempfile.TemporaryDirectory() as scratch:
         work = options.work or Path(scratch)
         os.environ["PALATE_CACHE"] = str(work / "cache")
         for number, case in enumerate(CASES[: options.cases], start=1):
-            _one(report, case, number, work, options)
+            if options.only is None or number in options.only:
+                _one(report, case, number, work, options)
+    if options.only is not None:
+        _merge(report, options.out)
     caught, sound = report.tables[MATRIX], report.tables[SOUND]
     if not options.quick:
         failing = sum(row["fails"] != "none" for row in sound)
@@ -122,6 +132,14 @@ def main(arguments: list[str] | None = None) -> None:
     written = report.write(options.out)
     if options.out == RESULTS and not options.quick:
         shutil.copy(written.with_suffix(".md"), DOCUMENT)
+
+
+def _merge(report: Report, folder: Path) -> None:
+    """Put the new rows in the places of the old ones; every case has data, seed and model of its own."""
+    kept = json.loads((folder / f"{report.name}.json").read_text(encoding="utf-8"))["tables"]
+    for table, key in ((MATRIX, "pathology"), (SOUND, "seed")):
+        new = {row[key]: row for row in report.tables[table]}
+        report.tables[table] = [new.get(row[key], row) for row in kept[table]]
 
 
 def _one(report: Report, case: Case, number: int, work: Path, options: Namespace) -> None:
