@@ -34,9 +34,7 @@ COMMANDS: dict[str, Command] = {
     "score": Command("rewards for a file of prompts and responses", "ScoreConfig", "palate.cli.use:run_score"),
     "serve": Command("the reward model as a server", "ServeConfig", "palate.cli.serve:run_serve"),
     "export": Command("write a reward model as other engines load it", "ExportConfig", "palate.cli.export:run_export"),
-    "parity": Command(
-        "does another server give this model's rewards?", "ParityConfig", "palate.cli.export:run_parity"
-    ),
+    "parity": Command("does another server give this model's rewards?", "ParityConfig", "palate.cli.export:run_parity"),
     "audit": Command("is a reward model sound? a report and an exit code", "AuditConfig", "palate.cli.audit:run_audit"),
     "compare": Command("may one reward model replace another?", "CompareConfig", "palate.cli.compare:run_compare"),
     "poolings": Command("train one model per pooling and compare them", "TrainConfig", "palate.cli.train:run_poolings"),
