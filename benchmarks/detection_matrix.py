@@ -198,7 +198,8 @@ def _names(found: list[Finding], severity: str) -> str:
 
 NOTES = [
     "Drift of the policy is named by distribution-shift, which looks at hidden states, or by response-shift, which "
-    "looks at length and form. The dressed-up answers here are not far out in their states, and only the second names them.",
+    "looks at length and form. The dressed-up answers here are not far out in their states, and only the second names "
+    "them.",
     "Planted: annotators of whom nine in ten votes go to the longer response; a pad token in config.json that is not "
     "the tokenizer's; the chat template of another model; three unclipped steps on one mislabelled pair; a policy that "
     "dresses up and repeats every answer; four fifths of the votes by one of five annotators; a third of the prompts "
