@@ -33,6 +33,8 @@ def test_a_conversion_says_what_it_did(tmp_path: Path) -> None:
     assert (done.report.groups, done.report.formats) == (2, {"pair-standard": 1, "ranked": 1})
     assert seen == [(2, 2)]
     assert done.summary().startswith("2 groups, 4 comparisons -> 3 rows in ")
+    figures = json.loads((tmp_path / "out.csv.summary.json").read_text())
+    assert (figures["rows"], figures["lost"], figures["read"]["groups"]) == (3, done.lost, 2)
     expected = "prompt,chosen,rejected,margin,id\nName a colour.,Blue.,No.,0.5,x\nSay it.,a,c,0.0,\nSay it.,b,c,0.0,\n"
     assert (tmp_path / "out.csv").read_text() == expected
 

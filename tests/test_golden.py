@@ -1,19 +1,16 @@
-"""Golden texts are those of the server's boot check, and their rewards are each text's own."""
+"""Golden texts stand for what is scored, and their rewards are each text's own."""
 
 import numpy as np
-import pytest
 import torch
 
 from palate.golden import NUM_TEXTS, golden_texts, rewards_alone
 from palate.testing.separate import separate_rewards, sharp_reward_model
 
 
-def test_they_are_those_of_the_boot_check() -> None:
-    boot = pytest.importorskip("palate.serving.boot")
-    model = sharp_reward_model()
-    ours, theirs = golden_texts(model), boot.golden_texts(model)
-    assert [group for group, _ in ours] == [group for group, _ in theirs]
-    assert len(ours) == NUM_TEXTS
+def test_there_are_sixty_four_of_them_and_some_share_a_prompt() -> None:
+    texts = [group for group, _ in golden_texts(sharp_reward_model())]
+    assert len(texts) == NUM_TEXTS == 64
+    assert len({group.prompt for group in texts}) < NUM_TEXTS
 
 
 def test_rewards_are_float32_whatever_the_model_runs_in() -> None:

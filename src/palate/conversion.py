@@ -21,11 +21,14 @@ target cannot say is in `ConvertResult.lost`; the names are these.
 | prediction | groups that have no rewards in the predictions |
 """
 
+import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from palate.atomic import write_text
 from palate.data.load import stream_groups
 from palate.data.read import GroupStream, OnBadRow, ReadReport, write_dropped
 from palate.data.sources import read_rows
@@ -35,6 +38,7 @@ from palate.data.writers.targets import TARGETS
 from palate.errors import ConfigError, DataError
 from palate.records import PreferenceGroup
 
+SUMMARY = ".summary.json"  # after the name of `out`
 _REPORT_EVERY = 256  # groups between two words on progress
 
 
@@ -66,6 +70,11 @@ class ConvertResult:
         rows = f"{self.rows:,} row{'' if self.rows == 1 else 's'}"
         return f"{counts} -> {rows} in {self.out}{f'; lost: {lost}' if lost else ''}"
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain Python for `json.dumps`."""
+        read = asdict(self.report) | {"dropped": len(self.report.dropped)}
+        return {"out": str(self.out), "rows": self.rows, "lost": self.lost, "read": read}
+
 
 def convert(
     data: str,
@@ -83,7 +92,7 @@ def convert(
     Args:
         data: a file, a folder, a hub dataset or `simulated`, in any format that palate reads.
         to: name of a target, see `palate.data.writers.targets`.
-        out: file to write; its ending says how.
+        out: file to write; its ending says how. The figures are in a summary beside it.
         predictions: rewards for these very groups, as `palate score` writes them.
         split: which split of a hub dataset.
         on_bad_row: whether a bad row stops the conversion, or is left out and listed beside `out`.
@@ -116,7 +125,9 @@ def convert(
             raise _nothing(data, to, job)
     if stream.report.dropped:
         write_dropped(path.with_name(f"{path.name}.dropped.jsonl"), stream.report.dropped)
-    return ConvertResult(path, rows, dict(job.lost), stream.report)
+    result = ConvertResult(path, rows, dict(job.lost), stream.report)
+    write_text(path.with_name(path.name + SUMMARY), json.dumps(result.to_json(), indent=2) + "\n")
+    return result
 
 
 def _target(name: str, out: str, predictions: str | None) -> Target:

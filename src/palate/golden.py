@@ -32,10 +32,12 @@ def golden_texts(model: RewardModel) -> list[tuple[PreferenceGroup, TokenizedGro
 
 
 @torch.no_grad()
-def rewards_alone(model: RewardModel, groups: Sequence[TokenizedGroup]) -> NDArray[np.float64]:
-    """Rewards [N] of one-response groups in float32, each by a forward pass of its own that shares nothing."""
-    dtype, model.compute_dtype = model.compute_dtype, torch.float32
+def rewards_alone(
+    model: RewardModel, groups: Sequence[TokenizedGroup], dtype: torch.dtype = torch.float32
+) -> NDArray[np.float64]:
+    """Rewards [N] of one-response groups, in `dtype`, each by a forward pass of its own that shares nothing."""
+    before, model.compute_dtype = model.compute_dtype, dtype
     try:
         return np.array([float(model(model.collate([group], layout="padded"))[0]) for group in groups])
     finally:
-        model.compute_dtype = dtype
+        model.compute_dtype = before

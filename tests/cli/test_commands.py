@@ -134,8 +134,14 @@ def test_walkthrough_prints_every_number(capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
     for number in ("0.693147", "-0.200000", "0.470000", "0.110000", "0.589040", "0.5292"):
         assert number in printed
-    assert main(["walkthrough", "--help"]) == 0
-    assert main(["walkthrough", "now"]) == 2
+
+
+def test_walkthrough_as_json(tmp_path: Path) -> None:
+    out = tmp_path / "step.json"
+    assert main(["walkthrough", "--json", str(out)]) == 0
+    numbers = json.loads(out.read_text())
+    for side in ("by_hand", "autograd"):
+        assert numbers[side]["after"]["weights"] == pytest.approx([0.2, 0.3, -0.1, 0.2])
 
 
 def test_names_are_shown_as_they_are_and_not_as_emoji(reward_model: str, capsys: pytest.CaptureFixture[str]) -> None:

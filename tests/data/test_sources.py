@@ -146,6 +146,8 @@ def test_folder_is_read_in_the_order_of_its_paths(tmp_path: Path) -> None:
     save(folder / "b" / "2.jsonl.gz", jsonl(ROWS[1:]))
     save(folder / "a.csv", table(ROWS[:1]))
     save(folder / "README.md", "not data")
+    save(folder / "a.csv.summary.json", "{}")
+    save(folder / "a.csv.dropped.jsonl", "{}")
     save(folder / ".cache" / "old.jsonl", jsonl(ROWS))
     for name in "zwyxv":
         save(folder / "c" / f"{name}.jsonl", jsonl(ROWS[:1]))

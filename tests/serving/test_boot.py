@@ -9,11 +9,12 @@ import torch
 from tests.serving.asking import run
 
 from palate.errors import ModelError
+from palate.golden import NUM_TEXTS, golden_texts
 from palate.model.quantize import quantize_body
 from palate.model.reward_model import RewardModel
 from palate.serving import boot
 from palate.serving.app import create_app
-from palate.serving.boot import NUM_TEXTS, check, golden_texts
+from palate.serving.boot import check
 from palate.serving.engine import Engine
 from palate.serving.settings import Settings
 from palate.serving.worker import Worker
@@ -85,7 +86,7 @@ def test_whatever_breaks_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ModelError("no device")
 
-    monkeypatch.setattr(boot, "alone", broken)
+    monkeypatch.setattr(boot, "rewards_alone", broken)
 
     async def main() -> None:
         code, told = await readiness(sharp_reward_model())

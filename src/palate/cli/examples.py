@@ -11,7 +11,7 @@ EXAMPLES = {
     "compare": "palate compare runs/old runs/new --data held-out.jsonl --out compare/",
     "poolings": "palate poolings --model smollm2 --data prefs.jsonl --out runs/poolings",
     "demo": "palate demo --out runs/demo",
-    "walkthrough": "palate walkthrough",
+    "walkthrough": "palate walkthrough --json step.json",
     "playground": "palate playground --out playground.html",
     "doctor": "palate doctor --json machine.json",
     "completion": "palate completion bash >> ~/.bashrc",

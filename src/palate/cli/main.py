@@ -39,7 +39,9 @@ COMMANDS: dict[str, Command] = {
     "compare": Command("may one reward model replace another?", "CompareConfig", "palate.cli.compare:run_compare"),
     "poolings": Command("train one model per pooling and compare them", "TrainConfig", "palate.cli.train:run_poolings"),
     "demo": Command("train on the built-in preferences and show the result", "DemoConfig", "palate.cli.demo:run_demo"),
-    "walkthrough": Command("one gradient step by hand, every number", None, "palate.cli.use:run_walkthrough"),
+    "walkthrough": Command(
+        "one gradient step by hand, every number", "WalkthroughConfig", "palate.cli.use:run_walkthrough"
+    ),
     "playground": Command(
         "one page to play with all of it, in a browser", "PlaygroundConfig", "palate.cli.playground:run_playground"
     ),

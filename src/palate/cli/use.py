@@ -1,5 +1,7 @@
 """Commands that use what exists: eval, score, walkthrough, data simulate."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -8,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from palate import walkthrough
+from palate.atomic import write_text
 from palate.cli.score_files import run_score_files
-from palate.config import EvalConfig, ScoreConfig, SimulateConfig
+from palate.config import EvalConfig, ScoreConfig, SimulateConfig, WalkthroughConfig
 from palate.data.simulate import Flaws, simulate, truth_path, write_jsonl, write_truth
 from palate.evaluation import count_reasons, evaluate
 from palate.metrics import PairwiseReport
@@ -82,17 +85,13 @@ def run_score(config: ScoreConfig) -> int:
     return 0
 
 
-def run_walkthrough(arguments: list[str]) -> int:
+def run_walkthrough(config: WalkthroughConfig) -> int:
     """Print the worked example."""
-    if arguments and arguments[0] not in ("-h", "--help"):
-        print("palate walkthrough takes no options")
-        return 2
-    if arguments:
-        print(
-            "usage: palate walkthrough\n\nOne gradient step of a reward model by hand, each number beside autograd's."
-        )
-        return 0
-    print(walkthrough.render(walkthrough.walkthrough(), walkthrough.autograd_check()))
+    hand, autograd = walkthrough.walkthrough(), walkthrough.autograd_check()
+    print(walkthrough.render(hand, autograd))
+    if config.json is not None:
+        numbers = {"by_hand": asdict(hand), "autograd": asdict(autograd)}
+        write_text(Path(config.json), json.dumps(numbers, indent=2) + "\n")
     return 0
 
 

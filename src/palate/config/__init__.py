@@ -15,7 +15,14 @@ the resolved result is saved with the run. Python functions take the same names 
 """
 
 from palate.config.audit import AuditConfig
-from palate.config.commands import DemoConfig, DoctorConfig, EvalConfig, ScoreConfig, SimulateConfig
+from palate.config.commands import (
+    DemoConfig,
+    DoctorConfig,
+    EvalConfig,
+    ScoreConfig,
+    SimulateConfig,
+    WalkthroughConfig,
+)
 from palate.config.compare import CompareConfig
 from palate.config.data import AggregateConfig, BalanceConfig, CheckConfig, ConvertConfig, SplitConfig
 from palate.config.export import ExportConfig, ParityConfig
@@ -44,6 +51,7 @@ __all__ = [
     "SplitConfig",
     "TrackerName",
     "TrainConfig",
+    "WalkthroughConfig",
     "build",
     "differences",
     "read_yaml",

@@ -113,6 +113,14 @@ class DemoConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WalkthroughConfig:
+    """One gradient step of a reward model by hand, each number beside autograd's."""
+
+    json: str | None = None
+    """Also write the numbers here, by hand and from autograd."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorConfig:
     """What this machine can do for palate, how fast, and which optional parts are missing."""
 

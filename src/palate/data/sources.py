@@ -2,7 +2,8 @@
 
 The path on disk wins over a dataset of the same name. What has the ending of a data file, or begins like a
 path, is never looked up on the hub: a mistyped file name should say so at once, not wait for a network.
-`split` concerns hub datasets alone; a folder is read whole, in the order of its paths.
+`split` concerns hub datasets alone; a folder is read whole, in the order of its paths, but for the summaries and lists
+of dropped rows that palate's own commands write beside their files.
 """
 
 import re
@@ -14,6 +15,7 @@ from palate.errors import DataError
 
 _READABLE = ".jsonl, .json, .csv, .tsv (each also .gz) and .parquet"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
+_BESIDE = (".summary.json", ".dropped.jsonl")  # what palate's commands write beside a data file, and nobody's data
 _PARQUET_BATCH = 1024  # rows decoded at a time
 
 
@@ -48,6 +50,7 @@ def _folder_rows(folder: Path, name: str) -> Iterator[RowOrFault]:
         path
         for path in inside
         if _ending(path) in _READERS
+        and not path.name.endswith(_BESIDE)
         and (folder / path).is_file()
         and not any(part.startswith(".") for part in path.parts)
     ]

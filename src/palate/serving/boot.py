@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from palate.data.render import render, tokenize
-from palate.data.simulate import simulate
+from palate.data.render import render
 from palate.errors import ModelError
+from palate.golden import golden_texts, rewards_alone
 from palate.model.quantize import Int8Linear
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup, TokenizedGroup
@@ -22,7 +22,6 @@ from palate.serving.engine import Engine
 from palate.serving.inputs import Conversation, Input, Rendered, TokenIds
 from palate.serving.service import Service
 
-NUM_TEXTS = 64
 _CLIENTS = 4
 _EXACT, _ROUNDED = 1e-4, 0.05  # of the largest reward: in float32; where bf16 or int8 round by what a pack holds
 _LOG = logging.getLogger("palate.serving")
@@ -82,7 +81,8 @@ async def check(engine: Engine) -> BootCheck:
     texts = golden_texts(engine.model)
     if not texts:
         raise ModelError(f"none of the golden texts fits into {engine.model.max_length} tokens: raise --max-length")
-    expected = await asyncio.to_thread(alone, engine.model, [tokens for _, tokens in texts])
+    rows = [tokens for _, tokens in texts]
+    expected = await asyncio.to_thread(rewards_alone, engine.model, rows, engine.model.compute_dtype)
     inputs = [_form(engine.model, group, tokens, at) for at, (group, tokens) in enumerate(texts)]
     parts = [range(client, len(inputs), _CLIENTS) for client in range(_CLIENTS)]
     answers = await asyncio.gather(
@@ -99,25 +99,6 @@ async def check(engine: Engine) -> BootCheck:
     size = max(1.0, float(np.abs(expected).max()))
     tolerance = size * (_EXACT if _is_exact(engine.model) else _ROUNDED)
     return BootCheck(len(inputs), float(difference) if np.isfinite(difference) else float("inf"), tolerance)
-
-
-def golden_texts(model: RewardModel) -> list[tuple[PreferenceGroup, TokenizedGroup]]:
-    """One conversation each of the built-in set, several of one prompt, that fit the model's length."""
-    groups = (
-        PreferenceGroup(f"{group.id}.{k}", group.prompt, (response,))
-        for group in simulate(NUM_TEXTS, seed=64).groups
-        for k, response in enumerate(group.responses)
-    )
-    chosen = [group for _, group in zip(range(NUM_TEXTS), groups, strict=False)]
-    rows = tokenize(chosen, model.tokenizer, max_length=model.max_length, over_long="truncate-prompt")
-    by_id = {row.id: row for row in rows.groups}
-    return [(group, by_id[group.id]) for group in chosen if group.id in by_id]
-
-
-@torch.no_grad()
-def alone(model: RewardModel, groups: list[TokenizedGroup]) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Rewards of one-response groups, each by a forward pass of its own that shares nothing."""
-    return np.array([float(model(model.collate([group], layout="padded"))[0]) for group in groups])
 
 
 def _is_exact(model: RewardModel) -> bool:

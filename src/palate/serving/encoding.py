@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.render import OverLong, render, tokenize_each
+from palate.data.render import OverLong, tokenize_each
 from palate.errors import DataError
 from palate.model.reward_model import RewardModel
-from palate.records import Message, PreferenceGroup, TokenizedGroup
+from palate.records import PreferenceGroup, TokenizedGroup
 from palate.serving.faults import Fault
 from palate.serving.inputs import Conversation, Failure, Input, OnOverlong, Outcome, Rendered
+from palate.serving.rendering import shared_end, two_renderings
 
 Ints = NDArray[np.int64]
 
@@ -181,13 +182,5 @@ def _group(talk: Conversation) -> PreferenceGroup:
 
 def _ending(tokenizer: Any) -> tuple[int, ...]:
     """The tokens that the template writes after every response; EOS where it writes none."""
-    ask = (Message("user", "a"),)
-    try:
-        texts = [render(tokenizer, ask, (Message("assistant", text),)).text for text in ("b", "3 d")]
-    except DataError:
-        texts = ["", ""]
-    one, other = tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]
-    same = 0
-    while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
-        same += 1
-    return tuple(one[len(one) - same :]) or (getattr(tokenizer, "eos_token_id", None) or 0,)
+    one, other = tokenizer(list(two_renderings(tokenizer)), add_special_tokens=False, verbose=False)["input_ids"]
+    return tuple(one[len(one) - shared_end(one, other) :]) or (getattr(tokenizer, "eos_token_id", None) or 0,)

@@ -5,6 +5,7 @@ decodes up to the end-of-turn token and not the line break after it. Both move t
 right here, and nothing else is touched.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,12 +53,27 @@ class Edges:
 
 def edges_of(tokenizer: Any) -> Edges:
     """Read off two renderings; empty where the template refuses them."""
+    one, other = two_renderings(tokenizer)
+    bos = getattr(tokenizer, "bos_token", None) or ""
+    return Edges(bos if bos and one.startswith(bos) else "", one[len(one) - shared_end(one, other) :])
+
+
+def two_renderings(tokenizer: Any) -> tuple[str, str]:
+    """One prompt with two responses that end differently, as the template has them; empty where it refuses them."""
     try:
         one, other = (render(tokenizer, _QUESTION, (Message("assistant", text),)).text for text in ("b", "3 d"))
     except DataError:
-        return Edges("", "")
+        return "", ""
+    return one, other
+
+
+def shared_end(one: Sequence[Any], other: Sequence[Any]) -> int:
+    """How many last elements two sequences have in common.
+
+    >>> shared_end("answer", "other"), shared_end([1, 2], [])
+    (2, 0)
+    """
     same = 0
     while same < min(len(one), len(other)) and one[-1 - same] == other[-1 - same]:
         same += 1
-    bos = getattr(tokenizer, "bos_token", None) or ""
-    return Edges(bos if bos and one.startswith(bos) else "", one[len(one) - same :])
+    return same

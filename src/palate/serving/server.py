@@ -17,13 +17,13 @@ import uvicorn
 
 from palate.config import ServeConfig
 from palate.errors import ConfigError
+from palate.golden import golden_texts
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
 from palate.scoring import ScoringRun, compare_int8
 from palate.serving import logs
 from palate.serving.app import create_app
-from palate.serving.boot import golden_texts
 from palate.serving.engine import Engine
 from palate.serving.keys import check_bind, read_keys
 from palate.serving.metrics import Metrics
