@@ -168,7 +168,9 @@ def test_the_partial_file_of_another_job_is_refused(
         row["responses"][1] += " changed"
         Path(config.data).write_text("\n".join([*rows[:7], json.dumps(row), *rows[8:]]) + "\n")
     elif change == "model":
-        sharp_reward_model(seed=1).save_pretrained(tmp_path / "other")
+        model = RewardModel.from_pretrained(config.model)  # a body trained on, under the same head
+        next(model.backbone.layers[0].parameters()).data += 0.01
+        model.save_pretrained(tmp_path / "other")
         other = replace(config, model=str(tmp_path / "other"))
     elif change == "settings":
         other = replace(config, max_length=500)

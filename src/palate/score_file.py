@@ -23,7 +23,7 @@ from palate.data.load import read_groups
 from palate.data.read import write_dropped
 from palate.data.render import tokenize_each
 from palate.errors import ConfigError
-from palate.model.contract import head_hash, package_versions
+from palate.model.contract import head_hash, package_versions, weights_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
@@ -212,13 +212,18 @@ def score_windows(
         yield lines
 
 
+def model_hash(model: RewardModel) -> str:
+    """Identity of the weights, of body and head."""
+    return f"{weights_hash(model.backbone.state_dict())}-{head_hash(model.head.score.weight)}"
+
+
 def _job(config: ScoreConfig, groups: Iterable[PreferenceGroup], model: RewardModel) -> str:
     """Identity of what is scored with what: a partial file of another job must not be continued."""
     free = ("model", "out", "overwrite", "tokens_per_pack", "engine", "ray_address", "ray_workers", "part_format")
     settings = {name: value for name, value in asdict(config).items() if name not in free}
     settings["data"] = config.data[0]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(head_hash(model.head.score.weight).encode())
+    digest.update(model_hash(model).encode())
     for group in groups:
         digest.update(repr((group.id, group.prompt, group.responses)).encode())
     return digest.hexdigest()[:16]

@@ -18,6 +18,7 @@ from palate import score_file
 from palate.cli.main import main
 from palate.config import ScoreConfig
 from palate.errors import ConfigError, ModelError
+from palate.model.reward_model import RewardModel
 from palate.score_file import score
 from palate.score_parts import lock, worker
 from palate.score_parts.progress import Progress
@@ -200,7 +201,9 @@ def test_another_job_is_refused_and_nothing_is_touched(change: str, config: Scor
     elif change == "gone":
         (data / "sub" / "d.csv").unlink()
     elif change == "model":
-        sharp_reward_model(seed=1).save_pretrained(tmp_path / "other")
+        model = RewardModel.from_pretrained(config.model)  # a body trained on, under the same head
+        next(model.backbone.layers[0].parameters()).data += 0.01
+        model.save_pretrained(tmp_path / "other")
         other, expected = replace(config, model=str(tmp_path / "other")), "begun with another model"
     elif change == "settings":
         other, expected = replace(config, max_length=500), "begun with --max-length None, not 500"

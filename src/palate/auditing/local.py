@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from palate.auditing.scorer import Floats
 from palate.data.render import tokenize_each
-from palate.model.contract import head_hash, package_versions, template_hash, tokenizer_hash
+from palate.model.contract import head_hash, package_versions, template_hash, tokenizer_hash, weights_hash
 from palate.model.reward_model import RewardModel
 from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
 from palate.scoring import ScoringRun, score_groups
@@ -170,12 +170,8 @@ def group_key(group: PreferenceGroup) -> str:
 
 def model_key(model: RewardModel) -> str:
     """Identity of everything but the text that a reward depends on."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.backbone.state_dict().items()):
-        flat = tensor.detach().float().cpu().flatten()
-        # sums over strided parts tell weights apart without hashing gigabytes
-        digest.update(f"{name}{tuple(tensor.shape)}{flat[::97].sum().item()!r}{flat.abs().sum().item()!r}".encode())
     parts = (
+        weights_hash(model.backbone.state_dict()),
         head_hash(model.head.score.weight),
         template_hash(model.tokenizer),
         tokenizer_hash(model.tokenizer),
@@ -184,8 +180,7 @@ def model_key(model: RewardModel) -> str:
         str(model.compute_dtype),
         json.dumps(package_versions(), sort_keys=True),
     )
-    digest.update("\n".join(parts).encode())
-    return digest.hexdigest()
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 class RewardMemory:

@@ -19,6 +19,7 @@ from palate.errors import ContractError
 
 FILE_NAME = "palate.json"
 _FORMAT = 1
+_SAMPLED = 4096  # numbers of a tensor that stand for all of it
 _PROBE = "A reward of 3.14 is\tgood.\n\n  Été, 東京, naïve — def f(x): return {'a': [1, 2]}  🙂"
 
 
@@ -120,6 +121,19 @@ def tokenizer_hash(tokenizer: Any) -> str:
 def head_hash(weight: Tensor) -> str:
     """16 hex digits of the head's float32 weights."""
     return hashlib.sha256(weight.detach().float().cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+
+
+def weights_hash(weights: Mapping[str, Tensor]) -> str:
+    """16 hex digits of a body's weights: of at most 4,096 numbers of each tensor, evenly spaced.
+
+    Training moves every number of what it trains, so that gigabytes need not be read to tell two models apart.
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(weights.items()):
+        digest.update(f"{name}{tuple(tensor.shape)}".encode())
+        flat = tensor.detach().flatten()
+        digest.update(flat[:: max(1, -(-flat.numel() // _SAMPLED))].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def package_versions() -> dict[str, str]:

@@ -90,7 +90,7 @@ class Manifest:
         parts: by name, in the order of the data.
         results: of the parts that are done or failed, by name.
         model: as it was named.
-        model_hash: of its head; empty until it has been loaded.
+        model_hash: of its weights; empty until it has been loaded.
         run: of the last run: how and on what it was done.
     """
 

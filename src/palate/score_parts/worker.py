@@ -16,7 +16,6 @@ from palate import __version__, score_file
 from palate.config import ScoreConfig
 from palate.data.read import GroupStream, write_dropped
 from palate.errors import DataError, NonFiniteError
-from palate.model.contract import head_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup
@@ -38,7 +37,7 @@ class Loaded:
     """What a worker says of itself when its model is loaded.
 
     Attributes:
-        model_hash: of the head.
+        model_hash: of its weights.
         version: palate's.
         remarks: of the model.
         facts: what there is to write down, as JSON values.
@@ -78,7 +77,7 @@ class Worker:
             "layout": model.layout,
             "sharing_obstacle": model.sharing_obstacle,
         }
-        return Loaded(head_hash(model.head.score.weight), __version__, tuple(model.remarks), facts)
+        return Loaded(score_file.model_hash(model), __version__, tuple(model.remarks), facts)
 
     def score(self, part: Part) -> Iterator[Event]:
         """Score what is missing of a part and yield how that goes, the result last.
@@ -139,7 +138,7 @@ class Worker:
         """Identity of what is scored with what: a partial file of another job must not be continued."""
         assert self._model is not None, "load comes first"
         settings = {**settings_of(self._config), "on_bad_row": None}  # until a bad row, both rules write the same lines
-        model = head_hash(self._model.head.score.weight)
+        model = score_file.model_hash(self._model)
         told = json.dumps([settings, model, part.input, part.stamp.digest, part.row_group])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
