@@ -72,17 +72,16 @@ def save_model(name: str, folder: Path) -> Path:
 
 
 @contextmanager
-def server(model: Path, options: Namespace) -> Iterator[str]:
-    """`palate serve` in a process of its own, without its cache; yields its address when it is ready."""
-    flags = ["--port", "0", "--cache-size", "0", "--tokens-per-pack", str(options.tokens_per_pack)]
-    command = [sys.executable, "-m", "palate", "serve", str(model), *flags]
+def server(model: Path, *flags: str) -> Iterator[tuple[str, int]]:
+    """`palate serve` in a process of its own; yields its address and process id when it is ready."""
+    command = [sys.executable, "-m", "palate", "serve", str(model), "--port", "0", *flags]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             assert process.stdout is not None
             words = process.stdout.readline().split()
             url = next(word for word in words if word.startswith("http")).rstrip(";")
             _wait(url)
-            yield url
+            yield url, process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
@@ -235,7 +234,8 @@ def main(arguments: list[str] | None = None) -> None:
         row = {"clients": 0, "texts": len(requests), "seconds": offline, "texts_per_second": len(requests) / offline}
         report.add(TABLE, traffic="pairs, offline", **row, p50_seconds=None, p99_seconds=None, lost=0, wrong=0)
         del model
-        with server(directory, options) as url:
+        budget = ("--tokens-per-pack", str(options.tokens_per_pack))
+        with server(directory, "--cache-size", "0", *budget) as (url, _):
             measure(report, options, url, work)
     if not options.quick:
         report.targets = targets(report)
