@@ -134,21 +134,22 @@ def drift() -> Plot:
 
 
 def dominant_annotator() -> Plot:
-    """Labels that follow one person's taste, by the share of votes; one vote a pair and majorities of three."""
+    """Labels that follow one person's taste, by the share of pairs that this person judges."""
     draw = np.random.default_rng(0)
 
     def follows(votes: int, share: float) -> float:
-        """Share of labels that go to the taste; who casts `share` of the votes is on `share * votes` of the panels."""
+        """Share of labels that go to the taste, by majority of so many people."""
         taste_LV = draw.random((20_000, votes)) < 0.5  # a coin to everybody else
-        taste_LV[:, 0] |= draw.random(20_000) < share * votes
+        taste_LV[:, 0] |= draw.random(20_000) < share
         return float((taste_LV.sum(1) > votes / 2).mean())
 
-    one, three = tuple(np.linspace(0, 1, 11)), tuple(np.linspace(0, 1 / 3, 11))  # nobody votes twice on a pair
+    shares = tuple(np.linspace(0, 1, 11))
     lines = (
-        Line("one vote a pair", one, tuple(follows(1, share) for share in one)),
-        Line("majority of three people", three, tuple(follows(3, share) for share in three)),
+        Line("one vote a pair", shares, tuple(follows(1, share) for share in shares)),
+        Line("majority of three people", shares, tuple(follows(3, share) for share in shares)),
     )
-    return Lines("Labels become one person's taste", "that person's share of the votes", "labels to that taste", lines)
+    title, axis = "Labels become one person's taste", "share of the pairs that this person judges"
+    return Lines(title, axis, "labels to that taste", lines)
 
 
 def leaked_prompts() -> Plot:
