@@ -48,7 +48,7 @@ def _kinds(scored: Scored) -> Iterator[tuple[str, NDArray[np.str_]]]:
     corpus = scored.corpus
     labels, groups = corpus.comparisons, corpus.groups
     chosen, rejected = (corpus.responses.characters[rows] for rows in (labels.winner, labels.loser))
-    yield "longer response", _length_names(np.maximum(chosen, rejected))
+    yield "length", _length_names(np.maximum(chosen, rejected))
     yield (
         "chosen is",
         np.where(

@@ -7,6 +7,7 @@ print one message and exit with code 2.
 
 import importlib
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -130,6 +131,8 @@ def parse(name: str, config_name: str, arguments: Sequence[str]) -> Any:
         ConfigError: the file or a value in it is wrong.
         SystemExit: tyro printed the help, or what is wrong with the flags.
     """
+    if os.environ.get("NO_COLOR"):  # https://no-color.org, which tyro does not know; it reads its own when imported
+        os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "False")
     import tyro
 
     from palate import config as settings

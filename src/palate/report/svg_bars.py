@@ -131,7 +131,7 @@ def _upright(bars: list[_Bar], reference: float | None, label: str) -> Markup:
 
 def _on_their_side(bars: list[_Bar], reference: float | None, label: str) -> Markup:
     values = [format_number(bar.value) for bar in bars]
-    left = min(150.0, max(text_width(bar.name) for bar in bars)) + 12
+    left = min(200.0, max(text_width(bar.name) for bar in bars)) + 12
     bottom = TOP + ROW * len(bars)
     x = linear_scale(_extent(bars, reference), left, RIGHT - max(map(text_width, values)) - 6, zero=True, parts=4)
     parts = x_axis(x, TOP, bottom)
