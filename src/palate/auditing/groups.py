@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from palate.auditing.partial_order import Bools, partial_kendall, preferred
 from palate.auditing.scorer import Floats, Scored
-from palate.health.corpus import Ints
+from palate.health.tables import Ints
 from palate.metrics import Estimate, best_found, ndcg, share_estimate
 from palate.report.findings import Block, Check, Fact, Paragraph, Section, Table
 from palate.report.plots import Bars

@@ -3,8 +3,8 @@
 import numpy as np
 
 from palate.auditing.scorer import Floats, Scored
-from palate.health.corpus import Keys
 from palate.health.parts import Part
+from palate.health.tables import Keys
 from palate.metrics import Estimate, cluster_bootstrap, cluster_sums, correlation, share_estimate
 from palate.report.findings import Fact, Paragraph, Table
 from palate.report.plots import Bars

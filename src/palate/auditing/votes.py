@@ -15,8 +15,8 @@ import numpy as np
 from palate.auditing.scorer import Floats, Scored
 from palate.health.annotators.agreement import label_ceiling
 from palate.health.annotators.ballots import TIE, ballots_of
-from palate.health.corpus import Ints, Keys
 from palate.health.parts import Part
+from palate.health.tables import Ints, Keys
 from palate.metrics import (
     Estimate,
     cluster_bootstrap,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.health.corpus import Codes, Corpus, Floats, Ints
+from palate.health.corpus import Corpus
+from palate.health.tables import Codes, Floats, Ints
 from palate.metrics import Interval, accuracy_interval
 from palate.report.findings import Fact
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from palate.data.sources import read_rows
 from palate.errors import DataError
-from palate.health.corpus import Corpus, Floats
+from palate.health.corpus import Corpus
+from palate.health.tables import Floats
 
 
 def read_margins(path: Path, corpus: Corpus) -> Floats:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from palate.data.simulate import Flaws, SimulatedSet, simulate
-from palate.health.corpus import Corpus, Floats, build_corpus
+from palate.health.corpus import Corpus, build_corpus
 from palate.health.noise.check import check_noise, vote_minority
 from palate.health.shortcuts.baseline import fit_baseline
+from palate.health.tables import Floats
 from palate.health.thresholds import Thresholds
 from palate.records import Comparison, Message, PreferenceGroup, Vote
 from palate.report.findings import Check

@@ -17,7 +17,7 @@ import numpy as np
 
 from palate.auditing.local import States
 from palate.auditing.scorer import Floats
-from palate.health.corpus import Ints, Keys
+from palate.health.tables import Ints, Keys
 from palate.metrics import Estimate
 from palate.metrics.intervals import percentile_estimate
 

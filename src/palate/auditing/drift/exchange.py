@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.auditing.scorer import Floats
-from palate.health.corpus import Ints, Keys
+from palate.health.tables import Ints, Keys
 
 Bools = NDArray[np.bool_]
 

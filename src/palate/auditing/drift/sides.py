@@ -9,7 +9,8 @@ import numpy as np
 
 from palate.auditing.local import States
 from palate.auditing.scorer import Floats
-from palate.health.corpus import Corpus, Ints, Keys
+from palate.health.corpus import Corpus
+from palate.health.tables import Ints, Keys
 from palate.health.texts.style import OPENINGS, STYLE, style_of
 from palate.report.findings import Example
 

@@ -12,7 +12,7 @@ from palate.auditing.drift.exchange import Exchange, energy_distance, half_of, p
 from palate.auditing.drift.sides import Side
 from palate.auditing.local import States
 from palate.auditing.scorer import Floats
-from palate.health.corpus import Keys
+from palate.health.tables import Keys
 from palate.metrics import Estimate
 
 FEWEST = 20

@@ -10,7 +10,7 @@ from scipy.stats import beta
 
 from palate.auditing.people.votes import SidedVotes
 from palate.auditing.scorer import Floats
-from palate.health.corpus import Ints
+from palate.health.tables import Ints
 
 PERMUTATIONS = 499
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palate.auditing.scorer import Floats
-from palate.health.corpus import Ints, Keys
+from palate.health.tables import Ints, Keys
 from palate.metrics import Estimate, cluster_bootstrap, cluster_sums
 
 ENOUGH = 20

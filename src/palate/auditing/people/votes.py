@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palate.auditing.scorer import Floats, Scored
-from palate.health.corpus import Ints, Keys
+from palate.health.tables import Ints, Keys
 
 
 @dataclass(frozen=True, slots=True)

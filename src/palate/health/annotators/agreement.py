@@ -6,8 +6,9 @@ from collections.abc import Callable
 import numpy as np
 
 from palate.health.annotators.ballots import TIE, Ballots
-from palate.health.corpus import Corpus, Floats
+from palate.health.corpus import Corpus
 from palate.health.parts import Part
+from palate.health.tables import Floats
 from palate.health.thresholds import Thresholds
 from palate.metrics import (
     Estimate,

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.health.corpus import Corpus, Floats, Ints
+from palate.health.corpus import Corpus
+from palate.health.tables import Floats, Ints
 from palate.metrics import vote_counts
 
 ONE, OTHER, TIE = range(3)

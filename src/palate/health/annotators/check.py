@@ -6,8 +6,9 @@ from palate.health.annotators.agreement import agreement, votes_per_comparison
 from palate.health.annotators.ballots import Ballots, ballots_of
 from palate.health.annotators.habits import pace, position
 from palate.health.annotators.voters import ENOUGH, WORSE, Agreement, agreement_with_rest
-from palate.health.corpus import Corpus, Ints
+from palate.health.corpus import Corpus
 from palate.health.parts import Part, joined
+from palate.health.tables import Ints
 from palate.health.thresholds import Thresholds
 from palate.metrics import effective_number, gini, wilson_interval
 from palate.report.findings import Block, Check, Fact, Measure, Paragraph, Section, Table

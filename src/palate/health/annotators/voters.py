@@ -15,7 +15,7 @@ from scipy.special import bdtr, bdtrc
 from scipy.stats import false_discovery_control
 
 from palate.health.annotators.ballots import TIE, Ballots
-from palate.health.corpus import Floats, Ints
+from palate.health.tables import Floats, Ints
 from palate.metrics import vote_counts
 
 Bools = NDArray[np.bool_]

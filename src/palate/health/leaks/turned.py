@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.health.corpus import Comparisons, Corpus
+from palate.health.corpus import Corpus
 from palate.health.leaks.repeats import prompt_and_response_keys
+from palate.health.tables import Comparisons
 from palate.health.texts.words import mixed
 
 Bools = NDArray[np.bool_]

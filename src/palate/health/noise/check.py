@@ -5,9 +5,10 @@ Shape legend: C comparisons, A decided comparisons, D those of them that have a 
 
 import numpy as np
 
-from palate.health.corpus import Corpus, Floats, Ints
+from palate.health.corpus import Corpus
 from palate.health.noise.flips import FlipModel, fit_flips, minority_probability, wrong_probability
 from palate.health.pairs import DecidedPairs, decided_pairs, half_for_ties
+from palate.health.tables import Floats, Ints
 from palate.health.thresholds import Thresholds
 from palate.report.findings import Block, Check, Fact, Finding, Measure, Paragraph, Section, Table
 from palate.report.plots import Histogram

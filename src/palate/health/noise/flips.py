@@ -20,7 +20,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import betainc, expit
 
-from palate.health.corpus import Floats, Ints
+from palate.health.tables import Floats, Ints
 
 _MOST = 0.49  # at one half a label says nothing, and a is anything
 _STARTS = ((1.0, 0.03, 0.03), (3.0, 0.1, 0.1))  # scale, even, contested

@@ -9,9 +9,10 @@ import numpy as np
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 
-from palate.health.corpus import Codes, Corpus, Ints
+from palate.health.corpus import Corpus
 from palate.health.pairs import DecidedPairs, Share, half_for_ties, share_of, thinned
 from palate.health.shortcuts.held_out import enough, held_out_margins
+from palate.health.tables import Codes, Ints
 
 MOST_PAIRS = 100_000
 _FEWEST_PAIRS = 10  # of all, and of an author that is named

@@ -15,10 +15,11 @@ import numpy as np
 from scipy import sparse
 from sklearn.linear_model import SGDClassifier
 
-from palate.health.corpus import Corpus, Floats
+from palate.health.corpus import Corpus
 from palate.health.pairs import Share, decided_pairs, half_for_ties, share_of, thinned
 from palate.health.shortcuts.held_out import enough, held_out_margins, symmetric_auc
 from palate.health.shortcuts.ngrams import MOST_CHARACTERS, crossed_features, response_features
+from palate.health.tables import Floats
 from palate.health.thresholds import Thresholds
 from palate.report.findings import Check, Fact, Measure, Paragraph, Section
 from palate.report.plots import Bars

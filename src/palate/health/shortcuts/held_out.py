@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
-from palate.health.corpus import Floats, Ints
+from palate.health.tables import Floats, Ints
 
 FOLDS = 5
 Matrix: TypeAlias = Any

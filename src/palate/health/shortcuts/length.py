@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from palate.health.corpus import Corpus, Floats, Ints
+from palate.health.corpus import Corpus
 from palate.health.pairs import DecidedPairs, Share, decided_pairs, half_for_ties, share_of
+from palate.health.tables import Floats, Ints
 from palate.health.thresholds import Thresholds
 from palate.report.findings import Block, Check, Fact, Finding, Measure, Paragraph, Section, Table
 from palate.report.plots import Bars, Line, Lines

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from palate.health.corpus import Corpus, Floats, Ints
+from palate.health.corpus import Corpus
 from palate.health.pairs import DecidedPairs, Share, half_for_ties, share_of
+from palate.health.tables import Floats, Ints
 from palate.health.texts.style import OPENINGS, ORNAMENTS, STYLE, opening_of
 
 FREQUENT = 50

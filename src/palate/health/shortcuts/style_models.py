@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from palate.health.corpus import Corpus, Floats, Ints
+from palate.health.corpus import Corpus
 from palate.health.pairs import DecidedPairs, Share, half_for_ties, share_of, thinned
 from palate.health.shortcuts.held_out import enough, held_out_margins, logistic, symmetric_auc, unit_scale
 from palate.health.shortcuts.marks import frequent_codes
+from palate.health.tables import Floats, Ints
 from palate.health.texts.style import FORM, OPENINGS, STYLE, WORDING
 
 MOST_PAIRS = 50_000
