@@ -10,6 +10,7 @@ from palate.model import checkpoint
 from palate.model.contract import FILE_NAME, check
 from palate.model.loading import DtypeName, resolve_dtype
 from palate.model.reward_model import RewardModel
+from palate.model.saving import classifier_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def can_be_served(opened: Opened) -> str:
     if opened.model.pooling_name != "last":
         return f"only palate loads pooling {opened.model.pooling_name!r}"
     try:
-        kind = checkpoint.classifier_class(opened.model.backbone.config)
+        kind = classifier_class(opened.model.backbone.config)
     except ModelError as error:
         return str(error)
     return "" if kind is not None else "transformers has no classifier of this body"

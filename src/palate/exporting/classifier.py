@@ -8,7 +8,7 @@ import torch
 
 from palate.errors import ModelError
 from palate.exporting.golden_file import Golden
-from palate.model import checkpoint
+from palate.model import saving
 from palate.model.adapters import merged_state
 from palate.model.as_served import Declared, ServedClassifier, read_declared
 from palate.model.checkpoint import WholeClassifier
@@ -32,7 +32,7 @@ def write_classifier(model: RewardModel, directory: Path, dtype: torch.dtype) ->
     config: Any = model.backbone.config
     before, config.dtype = config.dtype, dtype
     try:
-        checkpoint.write(
+        saving.write(
             directory,
             backbone=model.backbone,
             body_state={name: _cast(tensor, dtype) for name, tensor in merged_state(model.backbone).items()},

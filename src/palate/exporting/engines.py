@@ -10,8 +10,9 @@ from pathlib import Path
 
 from palate.config import ExportConfig
 from palate.errors import ConfigError, ModelError
-from palate.model.checkpoint import WholeClassifier, classifier_class
+from palate.model.checkpoint import WholeClassifier
 from palate.model.reward_model import RewardModel
+from palate.model.saving import classifier_class
 
 _TEI = ("bert", "roberta", "camembert", "xlm-roberta", "distilbert", "deberta-v2", "modernbert")
 _VLLM_ENCODERS = ("bert", "roberta", "xlm-roberta", "modernbert")

@@ -1,17 +1,11 @@
-"""Reward models on disk: an ordinary `*ForSequenceClassification` directory, with `palate.json` beside it.
+"""Reading reward models: an ordinary `*ForSequenceClassification` directory, with `palate.json` beside it.
 
-A last-token model is written under the names that transformers' own classifier of that body uses, so whatever
-loads a sequence classifier loads it as it is: `num_labels: 1`, `problem_type: "regression"` (raw rewards instead
-of a sigmoid), one bias-free `score` layer. Other poolings keep the head under a name of palate's own, so that a
-loader that would pool the last token finds no head rather than a wrong reward.
-
-Reading is strict: safetensors only, a missing head is an error and never a fresh random one.
+What is written, and under which names, is in `palate.model.saving`. Reading is strict: safetensors only, a missing
+head is an error and never a fresh random one.
 """
 
 import copy
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from huggingface_hub import save_torch_state_dict, snapshot_download
+from huggingface_hub import snapshot_download
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from transformers import (
@@ -34,9 +28,12 @@ from palate.model.backbone import load_backbone
 from palate.model.contract import FILE_NAME, Contract, check
 from palate.model.head import RewardHead
 
-_HEAD = "score.weight"
-_OWN_HEAD = "palate_head.weight"  # poolings other than the last token: no other loader may take it for its own
-_POOLING = "palate_pooling."
+HEAD = "score.weight"
+"""Name of the head's tensor where transformers' classifiers have it."""
+OWN_HEAD = "palate_head.weight"
+"""Name of it for poolings other than the last token: no other loader may take it for its own."""
+POOLING = "palate_pooling."
+"""What the names of the pooling's tensors begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ def load_parts(
     directory = local_directory(path, revision)
     tensors = _tensor_files(directory)
     contract = Contract.read(directory / FILE_NAME) if (directory / FILE_NAME).exists() else None
-    found = [name for name in (_HEAD, _OWN_HEAD) if name in tensors]
+    found = [name for name in (HEAD, OWN_HEAD) if name in tensors]
     if not found:
         return _foreign_classifier(directory, tensors, dtype=dtype, trust_remote_code=trust_remote_code)
     head, remarks = _read_head(directory, tensors, found[0])
@@ -79,7 +76,7 @@ def load_parts(
     elif check_contract:
         check(contract, tokenizer=loaded.tokenizer, head_weight=head.score.weight, where=str(path))
     pooling_state = {
-        name.removeprefix(_POOLING): _read(directory, tensors, name) for name in tensors if name.startswith(_POOLING)
+        name.removeprefix(POOLING): _read(directory, tensors, name) for name in tensors if name.startswith(POOLING)
     }
     pooling: PoolingName = contract.pooling if contract is not None else "last"  # type: ignore[assignment]
     remarks += loaded.remarks
@@ -105,9 +102,9 @@ def has_head(directory: Path) -> bool:
     index = directory / "model.safetensors.index.json"
     if index.exists():
         names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].keys()
-        return not {_HEAD, _OWN_HEAD}.isdisjoint(names)
+        return not {HEAD, OWN_HEAD}.isdisjoint(names)
     single = directory / "model.safetensors"
-    return single.exists() and not {_HEAD, _OWN_HEAD}.isdisjoint(_tensor_files(directory))
+    return single.exists() and not {HEAD, OWN_HEAD}.isdisjoint(_tensor_files(directory))
 
 
 def _tensor_files(directory: Path) -> dict[str, Path]:
@@ -174,11 +171,11 @@ def _foreign_classifier(
     kind = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
     if kind is None:
         raise MissingHeadError(
-            f"{directory} has no reward head ({_HEAD} is missing), and {config.model_type} no classifier"
+            f"{directory} has no reward head ({HEAD} is missing), and {config.model_type} no classifier"
         )
     if config.num_labels != 1:
         raise MissingHeadError(
-            f"{directory} has no reward head: {_HEAD} is missing from the file and its classifier has "
+            f"{directory} has no reward head: {HEAD} is missing from the file and its classifier has "
             f"{config.num_labels} labels; a reward model has exactly 1"
         )
     model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -195,95 +192,3 @@ def _foreign_classifier(
     nn.init.ones_(head.score.weight)
     remark = f"{type(model).__name__} keeps its own head and pooling: palate scores it as it is"
     return LoadedParts(WholeClassifier(model), loaded.tokenizer, head, "last", {}, None, (remark, *loaded.remarks))
-
-
-def classifier_class(config: Any) -> type[nn.Module] | None:
-    """The transformers class that loads this body with one bias-free `score` layer, or None."""
-    kind: type[nn.Module] | None = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING.get(type(config), None)
-    if kind is None:
-        return None
-    with torch.device("meta"):
-        model = kind(_classifier_config(config, kind))
-    outside = {name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")}
-    return kind if outside == {_HEAD} else None
-
-
-def _classifier_config(config: Any, kind: type[nn.Module] | None) -> Any:
-    ours = copy.deepcopy(config)
-    ours.num_labels = 1
-    ours.id2label, ours.label2id = {0: "reward"}, {"reward": 0}
-    ours.problem_type = "regression"
-    ours.architectures = [kind.__name__] if kind is not None else ["PalateRewardModel"]
-    return ours
-
-
-def write(
-    directory: Path,
-    *,
-    backbone: nn.Module,
-    body_state: Mapping[str, Tensor],
-    head: RewardHead,
-    pooling: nn.Module,
-    tokenizer: Any,
-    contract: Contract,
-) -> str:
-    """Write a reward model so that a kill at any moment leaves what was there before; returns who can load it.
-
-    Everything goes to a sibling directory first. A new directory then appears by one rename; into an existing one
-    the files are moved one by one, `palate.json` last, whose head hash tells a half-replaced model from a whole.
-
-    Args:
-        directory: where it shall lie.
-        backbone: gives configuration and prefix.
-        body_state: the body's tensors, adapters merged.
-        head: the reward head.
-        pooling: its parameters, if any, are saved too.
-        tokenizer: saved with its chat template.
-        contract: becomes `palate.json`.
-
-    Raises:
-        ModelError: the body is a foreign classifier that palate can only score.
-    """
-    if isinstance(backbone, WholeClassifier):
-        raise ModelError("a foreign classifier that keeps its own head can be scored but not saved again")
-    config: Any = backbone.config
-    kind = classifier_class(config) if contract.pooling == "last" and not contract.head_bias else None
-    prefix = f"{kind.base_model_prefix}." if kind is not None else ""  # type: ignore[attr-defined]
-    state = {f"{prefix}{name}": tensor for name, tensor in body_state.items()}
-    own = _HEAD if contract.pooling == "last" else _OWN_HEAD
-    state |= {own.replace("weight", name): tensor for name, tensor in head.score.state_dict().items()}
-    state |= {f"{_POOLING}{name}": tensor for name, tensor in pooling.state_dict().items()}
-
-    staging = directory.with_name(f".{directory.name}.saving")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
-    tokenizer.save_pretrained(staging)
-    _classifier_config(config, kind).save_pretrained(staging)
-    save_torch_state_dict(
-        {name: t.detach().cpu().contiguous() for name, t in state.items()}, staging, metadata={"format": "pt"}
-    )
-    (staging / FILE_NAME).write_text(contract.to_json(), encoding="utf-8")
-    _move_into_place(staging, directory)
-    if kind is not None:
-        return f"{kind.__name__}: transformers, vLLM and others load it as it is"
-    return f"pooling {contract.pooling!r}: only palate loads it"
-
-
-def _move_into_place(staging: Path, directory: Path) -> None:
-    mask = os.umask(0)
-    os.umask(mask)
-    for file in staging.iterdir():
-        file.chmod(0o666 & ~mask)  # safetensors writes 0600, which a server under another user could not read
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-    if not directory.exists():
-        staging.rename(directory)
-        return
-    (directory / FILE_NAME).unlink(missing_ok=True)
-    new = {file.name for file in staging.iterdir()}
-    for stale in directory.glob("model*.safetensors*"):
-        if stale.name not in new:
-            stale.unlink()
-    for file in sorted(staging.iterdir(), key=lambda file: file.name == FILE_NAME):
-        file.replace(directory / file.name)
-    staging.rmdir()

@@ -24,7 +24,7 @@ from palate.config import PoolingName
 from palate.data.render import render, tokenize
 from palate.errors import DataError, PalateWarning
 from palate.model import backbone as body
-from palate.model import checkpoint, last_layer
+from palate.model import checkpoint, last_layer, saving
 from palate.model.adapters import merged_state
 from palate.model.contract import Contract, head_hash, package_versions, template_hash, tokenizer_hash
 from palate.model.head import RewardHead
@@ -182,11 +182,11 @@ class RewardModel(nn.Module):
         """Save as an ordinary sequence-classification directory with `palate.json`; returns who can load it.
 
         Args:
-            path: the directory; see `palate.model.checkpoint.write` for how it is replaced.
+            path: the directory; see `palate.model.saving.write` for how it is replaced.
             known: fields of the contract that the model cannot know itself, such as `reward_mean`.
         """
         contract = self.describe(**known)
-        loads = checkpoint.write(
+        loads = saving.write(
             Path(path),
             backbone=self.backbone,
             body_state=merged_state(self.backbone),
