@@ -17,10 +17,11 @@ from palate.testing.groups import random_groups, token_group
 from palate.testing.runs import tiny_run
 from palate.testing.separate import sharp_reward_model
 from palate.testing.tiny import tiny_reward_model
-from palate.training import budget
-from palate.training.budget import Budget, Trial, extrapolate, find_budget, free_bytes, grow, longest_first, peak_bytes
+from palate.training import budget, footprint
+from palate.training.budget import Budget, Trial, extrapolate, find_budget, grow, longest_first
 from palate.training.display import QuietDisplay
 from palate.training.eight_bit import state_bytes
+from palate.training.footprint import free_bytes, peak_bytes
 from palate.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
@@ -214,10 +215,10 @@ def test_a_resumed_run_may_choose_another_budget(tmp_path: Path, monkeypatch: py
 def test_free_memory_is_that_of_the_container(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     everything = free_bytes(torch.device("cpu"))
     assert 2**20 < everything < 2**50
-    limits = budget._container_limits
+    limits = footprint._container_limits
     (tmp_path / "memory.max").write_text("max\n")
     assert limits(tmp_path) == []
     (tmp_path / "memory.max").write_text(f"{2**34}\n")
     assert limits(tmp_path) == [2**34]
-    monkeypatch.setattr(budget, "_container_limits", lambda _root: [1000])
+    monkeypatch.setattr(footprint, "_container_limits", lambda _root: [1000])
     assert free_bytes(torch.device("cpu")) == 0  # this process has more than that already
