@@ -13,13 +13,13 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from palate.errors import ContractError
 
 FILE_NAME = "palate.json"
 _FORMAT = 1
-_SAMPLED = 4096  # numbers of a tensor that stand for all of it
 _PROBE = "A reward of 3.14 is\tgood.\n\n  Été, 東京, naïve — def f(x): return {'a': [1, 2]}  🙂"
 
 
@@ -124,15 +124,11 @@ def head_hash(weight: Tensor) -> str:
 
 
 def weights_hash(weights: Mapping[str, Tensor]) -> str:
-    """16 hex digits of a body's weights: of at most 4,096 numbers of each tensor, evenly spaced.
-
-    Training moves every number of what it trains, so that gigabytes need not be read to tell two models apart.
-    """
+    """16 hex digits of tensors, bit for bit, with their names; about half a second a gigabyte."""
     digest = hashlib.sha256()
     for name, tensor in sorted(weights.items()):
-        digest.update(f"{name}{tuple(tensor.shape)}".encode())
-        flat = tensor.detach().flatten()
-        digest.update(flat[:: max(1, -(-flat.numel() // _SAMPLED))].float().cpu().numpy().tobytes())
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()[:16]
 
 

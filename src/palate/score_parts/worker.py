@@ -61,6 +61,7 @@ class Worker:
         self._remarks: deque[str] = deque()
         self._run = ScoringRun(use_cache=config.layout != "padded", say=self._remarks.append)
         self._model: RewardModel | None = None
+        self._model_hash = ""
         self._checked = False
 
     def load(self) -> Loaded:
@@ -77,7 +78,8 @@ class Worker:
             "layout": model.layout,
             "sharing_obstacle": model.sharing_obstacle,
         }
-        return Loaded(score_file.model_hash(model), __version__, tuple(model.remarks), facts)
+        self._model_hash = score_file.model_hash(model)
+        return Loaded(self._model_hash, __version__, tuple(model.remarks), facts)
 
     def score(self, part: Part) -> Iterator[Event]:
         """Score what is missing of a part and yield how that goes, the result last.
@@ -136,10 +138,9 @@ class Worker:
 
     def _job(self, part: Part) -> str:
         """Identity of what is scored with what: a partial file of another job must not be continued."""
-        assert self._model is not None, "load comes first"
+        assert self._model_hash, "load comes first"
         settings = {**settings_of(self._config), "on_bad_row": None}  # until a bad row, both rules write the same lines
-        model = score_file.model_hash(self._model)
-        told = json.dumps([settings, model, part.input, part.stamp.digest, part.row_group])
+        told = json.dumps([settings, self._model_hash, part.input, part.stamp.digest, part.row_group])
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
