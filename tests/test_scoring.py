@@ -11,7 +11,7 @@ from palate.data.render import tokenize
 from palate.errors import NonFiniteError
 from palate.records import PreferenceGroup, TokenizedGroup
 from palate.scoring import ScoringRun, score_groups
-from palate.testing.groups import random_groups, token_group
+from palate.testing.groups import random_groups, token_group, with_system_turn
 from palate.testing.separate import separate_rewards, sharp_reward_model
 from palate.testing.tiny import tiny_reward_model
 
@@ -117,6 +117,19 @@ def test_responses_that_share_an_opening_stay_together_when_a_group_is_cut() -> 
     list(score_groups(sharp_reward_model(), [mixed], tokens_per_pack=30, run=run))
     assert mixed.computed_tokens == 10 + 2 * 5 + 2 * (3 + 4 + 2)
     assert run.computed_tokens == mixed.computed_tokens + 10
+
+
+def test_a_pack_holds_what_all_groups_begin_with_once_and_is_filled_accordingly() -> None:
+    groups = with_system_turn([token_group(10, (5, 5), seed=seed) for seed in range(30)], 100)
+    model, run, sizes = sharp_reward_model(), ScoringRun(), []
+    model.backbone.register_forward_pre_hook(
+        lambda _module, _args, kwargs: sizes.append(kwargs["input_ids"].numel()), with_kwargs=True
+    )
+    found = np.concatenate(list(score_groups(model, groups, tokens_per_pack=300, run=run)))
+    assert sizes == [300, 300, 300]  # ten groups of 20 and the turn
+    assert run.computed_tokens == 900
+    with torch.no_grad():
+        np.testing.assert_allclose(found, separate_rewards(model, groups).numpy(), atol=1e-5, rtol=1e-5)
 
 
 def test_a_padded_window_is_sorted_by_length() -> None:

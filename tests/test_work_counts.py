@@ -23,7 +23,7 @@ from palate.model.reward_model import RewardModel
 from palate.packing.batch import RewardBatch
 from palate.records import TokenizedGroup
 from palate.scoring import score_groups
-from palate.testing.groups import token_group
+from palate.testing.groups import token_group, with_system_turn
 from palate.testing.tiny import tiny_reward_model
 
 # (prompt, responses), shaped like a step of HH-RLHF at a third of its lengths: prompts longer than responses.
@@ -156,6 +156,18 @@ def test_tokens_are_those_of_prompts_once_and_nothing_else(model: RewardModel) -
     assert batch_of(model, LENGTHS, "padded").input_ids_BT.shape == (16, longest)
     assert Fraction(sum(separate), sum(tokens)) == Fraction(1281, 789)  # 1.62, as on harmless-base
     assert Fraction(16 * longest, sum(tokens)) == Fraction(2800, 789)  # 3.55 with what padding adds
+
+
+def test_a_system_turn_is_computed_once_a_pack(model: RewardModel) -> None:
+    """The turn that SmolLM2's template writes, 24 tokens long, saves a tenth of a step like HH-RLHF's eight pairs."""
+    groups = with_system_turn(groups_of(LENGTHS), 8)
+    assert model.collate(groups).num_tokens == sum(group.computed_tokens for group in groups)  # 8 are not worth it
+    groups = with_system_turn(groups_of(LENGTHS), 24)
+    batch = model.collate(groups)
+    assert batch.num_tokens == sum(group.computed_tokens for group in groups) - 7 * 24
+    with AttentionCalls() as calls, torch.no_grad():
+        model(batch)
+    assert len(calls.seen) == 16 * LAYERS
 
 
 @pytest.mark.parametrize("lengths", [LENGTHS, BEST_OF])

@@ -19,6 +19,7 @@ from palate.model.prompt_cache import Advance, PromptCache, cached_tokens, check
 from palate.model.quantize import Agreement, measure_agreement, quantize_body
 from palate.model.reward_model import RewardModel
 from palate.packing.plan import pack
+from palate.prefix_tree import WORTH_SHARING, common_prefix_length
 from palate.records import TokenizedGroup
 
 Rewards = NDArray[np.float32]
@@ -176,9 +177,17 @@ def _plan(model: RewardModel, window: Sequence[TokenizedGroup], budget: int, run
             units += [_Unit(at, part, take(group, part)) for part in parts]
         else:
             units += [_Unit(at, (k,), take(group, (k,))) for k in range(len(group.sequences))]
-    tree = model.layout == "tree"
-    bins = (pack if tree else _stack)([model.cost(unit.part) for unit in units], budget)
+    costs = [model.cost(unit.part) for unit in units]
+    bins = pack(*_beyond_opening(units, costs, budget)) if model.layout == "tree" else _stack(costs, budget)
     return passes + [_Pass(tuple(units[i] for i in items)) for items in bins]
+
+
+def _beyond_opening(units: Sequence[_Unit], costs: Sequence[int], budget: int) -> tuple[list[int], int]:
+    """What each unit adds to a pack, and what there is room for: what all begin with, a pack holds once."""
+    sequences = [sequence for unit in units for sequence in unit.part.sequences]
+    opening = common_prefix_length(sequences) if sequences else 0
+    opening = opening if opening >= WORTH_SHARING else 0
+    return [cost - opening for cost in costs], budget - opening
 
 
 def _cut(group: TokenizedGroup, budget: int) -> list[tuple[int, ...]]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from palate.data.store import TokenStore, digest, to_batch, write_batches
 from palate.records import Comparison, TokenizedGroup, Vote
-from palate.testing.groups import token_group
+from palate.testing.groups import token_group, with_system_turn
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 COMPARISONS = st.lists(st.builds(Comparison, st.just(0), st.just(1), NUMBERS, st.floats(0.5, 1), NUMBERS), max_size=4)
@@ -80,6 +80,21 @@ def test_columns_say_what_the_groups_say(tmp_path: Path) -> None:
         assert columns.truncated.tolist() == [group.truncated_tokens for group in own]
         assert [f"{prompt:016x}" for prompt in columns.prompt_hash] == [group.prompt_hash for group in own]
         assert columns.digest.tolist() == [digest(group) for group in own]
+
+
+def test_a_store_knows_what_all_its_sequences_begin_with(tmp_path: Path) -> None:
+    groups = with_system_turn(GROUPS, 23)
+    # The first batch alone has more in common; the last group's second sequence has less.
+    assert stored(tmp_path / "a.arrow", [groups[0]]).opening == groups[0].shared > 23
+    assert stored(tmp_path / "b.arrow", list(groups)).opening == 23
+    assert stored(tmp_path / "b.arrow", list(groups))[2:5].opening == 23
+    first, second, *_ = groups[3].sequences
+    parted = replace(groups[3], sequences=(first, np.concatenate((second[:9], [250], second[10:]))))
+    assert stored(tmp_path / "c.arrow", [*groups[:3], parted]).opening == 9
+    short = replace(groups[3], sequences=(first, second[:5]))
+    assert stored(tmp_path / "d.arrow", [*groups[:3], short]).opening == 4  # its last token is its own
+    assert stored(tmp_path / "e.arrow", list(GROUPS)).opening == 0
+    assert stored(tmp_path / "f.arrow", []).opening == 0
 
 
 def test_an_empty_store_has_columns_too(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from palate.model.reward_model import RewardModel
 from palate.packing.attention import TREE, TREE_DENSE
 from palate.packing.collate import collate_padded, collate_tree
 from palate.records import TokenizedGroup
-from palate.testing.groups import branching_group, token_group
+from palate.testing.groups import branching_group, token_group, with_system_turn
 from palate.testing.separate import separate_rewards, separate_states, sharp_reward_model
 from palate.testing.tiny import save_tiny_causal_lm, tiny_config, tiny_reward_model, tiny_tokenizer
 
@@ -40,6 +40,9 @@ PACKS = {
         token_group(13, (12, 1, 4), seed=2),
     ),
     "branches": (branching_group(9, [(5, (3, 1, 4)), (4, (2, 6)), (0, (3,))], seed=6), token_group(20, (7, 9))),
+    "system turn": with_system_turn(
+        (token_group(20, (7, 9)), token_group(0, (6, 11), seed=5), token_group(13, (12, 1, 4), seed=2)), 21
+    ),
     "nothing shared": (
         token_group(0, (6, 11), seed=5),
         token_group(13, (12, 1, 4), seed=2),

@@ -15,7 +15,7 @@ from palate.testing.attention import pack_zoo, random_states
 from palate.testing.separate import separate_rewards, sharp_reward_model
 
 ZOO = pack_zoo()
-TWO_LEVELS = [name for name in ZOO if name != "tree"]
+TWO_LEVELS = [name for name in ZOO if name not in ("tree", "system turn")]
 HEADS, SIZE = (9, 3), 16
 
 

@@ -8,7 +8,7 @@ import torch
 from palate.packing.batch import RewardBatch, Segment
 from palate.packing.collate import collate_padded, collate_tree
 from palate.records import Comparison, TokenizedGroup
-from palate.testing.groups import branching_group, full_ranking, token_group
+from palate.testing.groups import branching_group, full_ranking, token_group, with_system_turn
 
 GROUPS = (
     token_group(20, (7, 9), seed=0),
@@ -16,7 +16,11 @@ GROUPS = (
     token_group(0, (6, 11), seed=2),
     token_group(13, (3, 9, 4, 14, 5), opening=2, seed=3),
     branching_group(6, [(5, (3, 1, 4)), (2, (2, 6)), (0, (3,))], seed=4),
+    *with_system_turn(
+        (token_group(8, (3, 5), seed=5), token_group(0, (2,), seed=6), token_group(3, (7, 1), seed=7)), 16
+    ),
 )
+TURNS = 16 * 2  # tokens of system turns that sharing among groups saves
 SEQUENCES = [sequence for group in GROUPS for sequence in group.sequences]
 
 
@@ -60,7 +64,7 @@ def test_every_batch_holds_the_groups_own_sequences_in_order() -> None:
 def test_the_tree_computes_every_shared_token_once_and_pads_nothing() -> None:
     batch = collate_tree(GROUPS)
     assert batch.attention_mask_BT is None
-    assert batch.num_tokens == batch.input_ids_BT.numel() == sum(group.computed_tokens for group in GROUPS)
+    assert batch.num_tokens == batch.input_ids_BT.numel() == sum(group.computed_tokens for group in GROUPS) - TURNS
 
 
 def test_positions_of_each_sequence_count_from_zero() -> None:

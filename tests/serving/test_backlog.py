@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.prefix_tree import find_prefix_tree
-from palate.serving.backlog import SHARED, Backlog, Ticket, Work, shared_tokens, sort_key
+from palate.prefix_tree import WORTH_SHARING, find_prefix_tree
+from palate.serving.backlog import Backlog, Ticket, Work, shared_tokens, sort_key
 from palate.serving.encoding import Encoded
 
 
@@ -82,8 +82,8 @@ def test_shared_tokens_count_once_and_only_where_they_are_laid_out_once() -> Non
     apart.put([work("a", text(0, n)) for n in range(5)])
     assert len(apart.take(40 + 3 * 20)) == 1
     short = Backlog()
-    short.put([work("a", text(0, n, shared=SHARED - 1, own=5)) for n in range(5)])
-    assert len(short.take(2 * (SHARED + 4))) == 2
+    short.put([work("a", text(0, n, shared=WORTH_SHARING - 1, own=5)) for n in range(5)])
+    assert len(short.take(2 * (WORTH_SHARING + 4))) == 2
 
 
 def test_what_is_larger_than_the_budget_goes_alone() -> None:
@@ -131,7 +131,7 @@ def test_everything_is_taken_once_within_the_budget(rows: list[tuple[str, int, i
         ordered = sorted((one.encoded.ids for one in pack), key=sort_key)
         groups = [[ordered[0]]]
         for before, ids in pairwise(ordered):
-            if shared_tokens(before, ids) >= SHARED:
+            if shared_tokens(before, ids) >= WORTH_SHARING:
                 groups[-1].append(ids)
             else:
                 groups.append([ids])

@@ -142,7 +142,7 @@ def test_the_table_of_the_first_step_counts_tokens() -> None:
     groups = tokenize(random_groups(6), tiny_tokenizer(), max_length=9_999).groups
     costs = [group.computed_tokens for group in groups]
     screen, file = console(width=120)
-    screen.print(batch_table(groups, costs, 300))
+    screen.print(batch_table(groups, costs, 0, 300))
     rows = [line.split() for line in file.getvalue().splitlines()[2:]]
     numbers = [[int(cell.replace(",", "")) for cell in row] for row in rows]
     assert sum(row[1] for row in numbers) == 6

@@ -32,7 +32,7 @@ from palate.training.length import (
     step_moments,
     typical_difference,
 )
-from palate.training.objective import num_terms, pack_loss, step_loss
+from palate.training.objective import NUM_FIGURES, NUM_SUMS, num_terms, pack_loss, step_loss
 from palate.training.optimizer import switch_off_dropout
 from palate.training.run import train
 
@@ -118,7 +118,7 @@ def in_packs(model: RewardModel, packs: list[list[TokenizedGroup]], config: Trai
     if effect is not None:
         torch.nn.init.constant_(effect.coefficient, 0.4)
     moments = step_moments(accelerator, model, packs, config) if config.length_control == "decorrelation" else None
-    sums, terms = torch.zeros(10, dtype=torch.float64), num_terms(groups, config)
+    sums, terms = torch.zeros(NUM_SUMS, dtype=torch.float64), num_terms(groups, config)
     for pack in filter(None, packs):
         batch = model.collate(pack)
         result = pack_loss(model(batch), batch, config, effect=effect, step_moments=moments)
@@ -126,9 +126,9 @@ def in_packs(model: RewardModel, packs: list[list[TokenizedGroup]], config: Trai
         sums += result.sums
     grads = [p.grad.clone() for p in model.parameters() if p.grad is not None]
     if effect is not None:
-        effect.settle(accelerator, sums[6:])
+        effect.settle(accelerator, sums[NUM_FIGURES:])
         grads.append(effect.coefficient.grad)
-    return step_loss(float(sums[0]), terms, sums[6:], config), grads
+    return step_loss(float(sums[0]), terms, sums[NUM_FIGURES:], config), grads
 
 
 def in_one_graph(model: RewardModel, groups: list[TokenizedGroup], config: TrainConfig) -> tuple[float, list[Tensor]]:

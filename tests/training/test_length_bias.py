@@ -18,7 +18,7 @@ from palate.scoring import score_groups
 from palate.testing.groups import token_group
 from palate.testing.runs import tiny_run
 from palate.training.length import make_effect
-from palate.training.objective import pack_loss
+from palate.training.objective import NUM_FIGURES, pack_loss
 from palate.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
@@ -60,7 +60,7 @@ def linear_reward(control: str, *, steps: int = 300) -> tuple[float, float, floa
         optimizer.zero_grad()
         result.share(32).backward()
         if effect is not None:
-            effect.settle(accelerator, result.sums[6:])
+            effect.settle(accelerator, result.sums[NUM_FIGURES:])
         optimizer.step()
     gap_C = (features @ weight.detach()).diff(dim=1)[:, 0]
     to_length, to_quality = (

@@ -24,7 +24,7 @@ from palate.testing.runs import tiny_run
 from palate.testing.separate import separate_rewards, sharp_reward_model
 from palate.testing.tiny import tiny_reward_model
 from palate.training.guards import expected_first_loss
-from palate.training.objective import num_terms, pack_loss
+from palate.training.objective import NUM_FIGURES, num_terms, pack_loss
 from palate.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
@@ -121,8 +121,9 @@ def test_equal_rewards_count_half_and_tied_labels_not_at_all() -> None:
     batch = collate_tree([replace(group, comparisons=labels)])
     rewards = torch.tensor([1.0, 1.0, 2.0, 0.5])
     sums = pack_loss(rewards, batch, TrainConfig(model="", data="", out="")).sums
-    _, correct, judged, margin, pairs, ties = sums[:6]
+    _, correct, judged, margin, pairs, ties, tokens = sums[:NUM_FIGURES]
     assert (float(correct), float(judged), float(pairs), float(ties)) == (1.5, 3, 4, 1)
+    assert float(tokens) == 4 + 3 + 5 + 4 + 6
     assert float(margin) == pytest.approx(0 + 1 - 0.5)
 
 

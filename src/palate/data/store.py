@@ -48,6 +48,7 @@ _SCHEMA = pa.schema(
     }
 )
 _COMPARISON = ("winner", "loser", "margin", "probability", "weight")
+_OPENING = "opening"  # told with each record batch: of all sequences so far
 _OPEN_BATCHES = 1024  # recently used record batches, some kilobytes each; their tokens stay in the file
 
 
@@ -95,9 +96,24 @@ def to_batch(groups: Sequence[TokenizedGroup]) -> RecordBatch:
 
 def write_batches(path: Path, batches: Iterable[RecordBatch]) -> None:
     """Write a store; `palate.data.cache` sees to it that nobody finds half of one."""
+    opening: Ints | None = None
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
         for batch in batches:
-            writer.write_batch(batch)
+            opening = _still_common(opening, batch)
+            writer.write_batch(batch, custom_metadata={_OPENING: str(0 if opening is None else len(opening))})
+
+
+def _still_common(opening: Ints | None, batch: RecordBatch) -> Ints | None:
+    """As much of the opening as every sequence of the batch begins with, leaving each a token of its own."""
+    tokens, lengths = (batch.column(name).flatten().to_numpy() for name in ("tokens", "lengths"))
+    if not len(lengths):
+        return opening
+    found: Ints = (tokens if opening is None else opening)[: lengths.min() - 1]
+    first = np.cumsum(lengths) - lengths
+    for at, token in enumerate(found):
+        if (tokens[first + at] != token).any():
+            return found[:at].copy()
+    return found.copy()
 
 
 def digest(group: TokenizedGroup) -> int:
@@ -147,6 +163,11 @@ class TokenStore(Sequence[TokenizedGroup]):
             return TokenStore(self.file, self._rows[index])
         return self.file.group(int(self._rows[index]))
 
+    @property
+    def opening(self) -> int:
+        """Tokens that all sequences of the whole file begin with, each having one of its own besides."""
+        return self.file.opening
+
     def select(self, keep: NDArray[np.bool_] | Ints) -> "TokenStore":
         """Some of the groups, by a mask or by positions."""
         return TokenStore(self.file, self._rows[keep])
@@ -168,9 +189,17 @@ class StoreFile:
         if not self._reader.schema.equals(_SCHEMA):
             raise ValueError(f"{path} holds other columns")
         self._batch = lru_cache(_OPEN_BATCHES)(self._open)
+        self.opening = self._read_opening()
         sizes, columns = _small_columns(path)
         self.starts = np.array([0, *accumulate(sizes)], dtype=np.int64)
         self.columns = Columns(**{name: _joined(name, parts) for name, parts in columns.items()})
+
+    def _read_opening(self) -> int:
+        """Tokens that all sequences begin with."""
+        if not self._reader.num_record_batches:
+            return 0
+        told = self._reader.get_batch_with_custom_metadata(self._reader.num_record_batches - 1).custom_metadata
+        return int(told[_OPENING])
 
     def group(self, row: int) -> TokenizedGroup:
         """One group, copied out of the map."""

@@ -58,10 +58,12 @@ class TreeLayout:
     """Who may see whom in a packed row [P | R1 | R2 | ...][P' | R1' | ...].
 
     `segments` drives the fast paths; `visible_until_T` is the same fact as one integer a column: row q sees
-    column k when k <= q < visible_until_T[k], which covers packing, K responses, shared prompts and shared openings.
+    column k when k <= q < visible_until_T[k], which covers packing, K responses, shared prompts and shared openings,
+    within a group and among groups.
 
     Attributes:
-        segments: in row order, covering every row once; the first of a group holds P and R1 together.
+        segments: in row order, covering every row once; the first of a group holds P and R1 together, less what it
+            shares with the group before.
         visible_until_T: int64 [T].
         position_T: int64 [T]; positions of each response continue from the end of its prompt.
         reading: set where the last layer is computed only at the rows that are read.

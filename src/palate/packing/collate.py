@@ -1,9 +1,9 @@
 """Token ids of whole groups into a batch: the tree layout, and the padded layout that is its oracle.
 
 `collate_tree` lays a group out as [P | R1 | ... | RK], P being the longest common token prefix of its sequences;
-responses that share an opening besides share that too. Groups follow each other in one row: every token once, no
-padding. `collate_padded` gives each sequence a row of its own, padded on the right: the fallback for bodies that
-cannot share, and what the tree is checked against.
+responses that share an opening besides share that too. Groups follow each other in one row, and those that begin alike
+share what they begin with: every token once, no padding. `collate_padded` gives each sequence a row of its own, padded
+on the right: the fallback for bodies that cannot share, and what the tree is checked against.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from palate.packing.batch import GroupRows, Reading, RewardBatch, Run, Segment, TreeLayout
+from palate.prefix_tree import PrefixTree, join_trees
 from palate.records import TokenizedGroup
 
 Ints = NDArray[np.int64]
@@ -28,45 +29,40 @@ def collate_tree(groups: Sequence[TokenizedGroup]) -> RewardBatch:
         input_ids   5 6 7 8 9        segments   rows 0-2, then rows 3-4 with keys 0-1 and 3-4
         positions   0 1 2 2 3        sequences  (0 1 2), (0 1 3 4)
     """
+    sequences = [sequence for group in groups for sequence in group.sequences]
+    tree = join_trees([(group.sequences, group.tree) for group in groups])
+    rows = _lay_out(sequences, tree)
     tokens: list[Ints] = []
     positions: list[Ints] = []
-    visible: list[Ints] = []
-    index: list[Ints] = []
     segments: list[Segment] = []
-    cursor = 0
-    for group in groups:
-        rows = _lay_out(group, cursor)
-        for number, shared in zip(group.tree.order, group.tree.shared, strict=True):
-            sequence = group.sequences[number]
-            tokens.append(sequence[shared:])
-            positions.append(np.arange(shared, len(sequence), dtype=np.int64))
-            segments.append(Segment(int(rows[number][shared]), len(sequence) - shared, runs(rows[number])))
-        visible.append(_visible_until(group, rows, cursor))
-        index += rows
-        cursor += group.computed_tokens
+    for number, shared in zip(tree.order, tree.shared, strict=True):
+        sequence = sequences[number]
+        tokens.append(sequence[shared:])
+        positions.append(np.arange(shared, len(sequence), dtype=np.int64))
+        segments.append(Segment(int(rows[number][shared]), len(sequence) - shared, runs(rows[number])))
     position_T = _join(positions)
-    layout = TreeLayout(tuple(segments), _join(visible), position_T)
-    return _batch(groups, _join(tokens)[None], position_T[None], None, layout, _join(index))
+    layout = TreeLayout(tuple(segments), torch.from_numpy(_visible_until(tree, rows)), position_T)
+    return _batch(groups, _join(tokens)[None], position_T[None], None, layout, _join(rows))
 
 
-def _lay_out(group: TokenizedGroup, start: int) -> list[Ints]:
-    """The row of every token of each sequence, in the group's own order of sequences."""
+def _lay_out(sequences: Sequence[Ints], tree: PrefixTree) -> list[Ints]:
+    """The row of every token of each sequence, in the order of `sequences`."""
     rows: dict[int, Ints] = {}
     before: Ints = np.empty(0, dtype=np.int64)
-    at = start
-    for number, shared in zip(group.tree.order, group.tree.shared, strict=True):
-        own = len(group.sequences[number]) - shared
+    at = 0
+    for number, shared in zip(tree.order, tree.shared, strict=True):
+        own = len(sequences[number]) - shared
         before = np.concatenate((before[:shared], np.arange(at, at + own, dtype=np.int64)))
         rows[number] = before
         at += own
-    return [rows[number] for number in range(len(group.sequences))]
+    return [rows[number] for number in range(len(sequences))]
 
 
-def _visible_until(group: TokenizedGroup, rows: list[Ints], start: int) -> Ints:
-    """For each of the group's rows, the first row after it that does not see it."""
-    until = np.empty(group.computed_tokens, dtype=np.int64)
-    for number in group.tree.order:  # a later sequence ends later, and sees what it shares until then
-        until[rows[number] - start] = rows[number][-1] + 1
+def _visible_until(tree: PrefixTree, rows: list[Ints]) -> Ints:
+    """For each row, the first one after it that does not see it."""
+    until = np.empty(tree.num_tokens, dtype=np.int64)
+    for number in tree.order:  # a later sequence ends later, and sees what it shares until then
+        until[rows[number]] = rows[number][-1] + 1
     return until
 
 

@@ -14,11 +14,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
+from palate.prefix_tree import WORTH_SHARING
 from palate.serving.encoding import Encoded, Ints
 from palate.serving.inputs import Outcome
-
-SHARED = 16
-"""Tokens that neighbours must have in common to be laid out as one group: fewer are not worth the gathering of keys."""
 
 _COMPANION = 4  # a companion shares at least a quarter of the tokens of whom it comes with
 
@@ -169,7 +167,7 @@ class _Pack:
         beside = self._sorted[max(at - 1, 0) : at + 1]
         # Among sorted sequences nobody shares more with one than its neighbours do.
         shared = max((shared_tokens(ids, self.works[n].encoded.ids) for _, n in beside), default=0)
-        cost = len(ids) - (shared if self._shares and shared >= SHARED else 0)
+        cost = len(ids) - (shared if self._shares and shared >= WORTH_SHARING else 0)
         if self.works and self._tokens + cost > self.budget:
             return False
         self._sorted.insert(at, place)

@@ -14,9 +14,10 @@ from collections.abc import Callable, Sequence
 import torch
 
 from palate.model.reward_model import RewardModel
+from palate.prefix_tree import WORTH_SHARING
 from palate.records import TokenizedGroup
 from palate.scoring import ScoringRun, score_groups
-from palate.serving.backlog import SHARED, Backlog, Ticket, Work, shared_tokens, sort_key
+from palate.serving.backlog import Backlog, Ticket, Work, shared_tokens, sort_key
 from palate.serving.encoding import Encoded
 from palate.serving.faults import Fault
 from palate.serving.inputs import Failure
@@ -126,7 +127,7 @@ class Worker:
         order = sorted(range(len(inputs)), key=lambda at: sort_key(inputs[at].ids))
         groups: list[list[int]] = []
         for at in order:
-            if groups and shared_tokens(inputs[groups[-1][-1]].ids, inputs[at].ids) >= SHARED:
+            if groups and shared_tokens(inputs[groups[-1][-1]].ids, inputs[at].ids) >= WORTH_SHARING:
                 groups[-1].append(at)
             else:
                 groups.append([at])

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from palate.records import TokenizedGroup
-from palate.testing.groups import full_ranking, token_group
+from palate.testing.groups import full_ranking, token_group, with_system_turn
 
 Three = tuple[Tensor, Tensor, Tensor]
 
@@ -55,6 +55,7 @@ def pack_zoo() -> dict[str, tuple[TokenizedGroup, ...]]:
         "nothing shared": (token_group(0, (6, 11)), token_group(4, (2,), seed=1), token_group(0, (3, 1, 5), seed=2)),
         "common opening": (token_group(4, (9, 12, 10), opening=6),),
         "tree": (branching_group(5, [(4, 3), (4, 6, 2), (7,), (4, 6, 1), (1,)]), token_group(3, (5, 2), seed=1)),
+        "system turn": with_system_turn((token_group(20, (7, 9)), three, token_group(0, (4,), seed=3), five), 30),
         "K=64": (token_group(3, (4,), seed=1), token_group(17, [1 + i % 5 for i in range(64)], seed=2)),
     }
 

@@ -6,6 +6,7 @@ the prompt and each response are, how many tokens the responses share before the
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -98,6 +99,28 @@ def token_group(
         response_starts=(prompt,) * len(responses),
         comparisons=full_ranking(len(responses)),
         where=f"tokens:{seed + 1}",
+    )
+
+
+def with_system_turn(groups: Sequence[TokenizedGroup], length: int, *, seed: int = 0) -> tuple[TokenizedGroup, ...]:
+    """The groups with the same random tokens before each sequence, as a chat template's system turn is.
+
+    Args:
+        groups: as they are without it.
+        length: of the turn, in tokens.
+        seed: of the token ids.
+
+    >>> [len(sequence) for sequence in with_system_turn([token_group(4, (3, 5))], 20)[0].sequences]
+    [27, 29]
+    """
+    turn = np.random.default_rng(seed).integers(_FIRST_TOKEN, 200, length)
+    return tuple(
+        replace(
+            group,
+            sequences=tuple(np.concatenate((turn, sequence)) for sequence in group.sequences),
+            response_starts=tuple(length + start for start in group.response_starts),
+        )
+        for group in groups
     )
 
 

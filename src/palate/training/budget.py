@@ -88,14 +88,13 @@ def settle_budget(
         if earlier.auto_batch:
             show.say(f"tokens-per-pack is {earlier.tokens_per_pack:,}, as found when the run started")
             return replace(config, tokens_per_pack=earlier.tokens_per_pack)
-    columns = data.training.columns
-    costs = columns.computed if model.layout == "tree" else columns.unshared
     budget = find_budget(
         model,
         data.training,
         config,
-        costs=costs,
-        largest_step=max(int(costs[list(step.groups)].sum()) for step in data.steps),
+        costs=data.costs,
+        opening=data.opening,
+        largest_step=data.opening + max(int(data.costs[list(step.groups)].sum()) for step in data.steps),
         ranks=accelerator.num_processes,
     )
     tokens = budget.tokens
@@ -111,6 +110,7 @@ def find_budget(
     config: TrainConfig,
     *,
     costs: Ints,
+    opening: int = 0,
     largest_step: int,
     ranks: int = 1,
 ) -> Budget:
@@ -120,14 +120,15 @@ def find_budget(
         model: on its device, as it will be trained; its gradients are dropped.
         groups: of the training data.
         config: the optimiser's kind.
-        costs: tokens of each group.
+        costs: tokens that each group adds to a pack.
+        opening: tokens that a pack holds besides.
         largest_step: tokens of the largest step, all of which one pack can hold: more is of no use.
         ranks: processes; with several, each keeps a second copy of the gradients for their exchange.
 
     Raises:
         ConfigError: not even the longest group fits; it says what can be done.
     """
-    longest = int(costs.max())
+    longest = opening + int(costs.max())
     trainable = [p for p in model.parameters() if p.requires_grad]
     besides = state_bytes(trainable, eight_bit=config.optimizer == "adamw-8bit")
     besides += 4 * sum(p.numel() for p in trainable) if ranks > 1 else 0
@@ -140,8 +141,8 @@ def find_budget(
     def measure(tokens: int) -> Trial:
         nonlocal trials
         trials += 1
-        pack = [groups[i] for i in longest_first(costs, tokens)]
-        return Trial(sum(map(model.cost, pack)), besides + peak_bytes(model, pack))
+        chosen = longest_first(costs, tokens - opening)
+        return Trial(opening + int(costs[chosen].sum()), besides + peak_bytes(model, [groups[i] for i in chosen]))
 
     best = (grow if cuda else extrapolate)(measure, longest, max(longest, largest_step), allowed)
     if cuda:

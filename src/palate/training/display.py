@@ -223,16 +223,29 @@ def _scored(pooling: str, length: int, start: int) -> range:
 
 
 def batch_table(
-    groups: Sequence[TokenizedGroup], costs: Sequence[int], budget: int, packs: Sequence[Indices] = ()
+    groups: Sequence[TokenizedGroup],
+    costs: Sequence[int],
+    opening: int,
+    budget: int,
+    packs: Sequence[Indices] = (),
 ) -> Table:
-    """How the first optimiser step is packed: one line a pack, with what sharing and packing save."""
-    packs = packs or pack(costs, budget)
-    full = sum(costs) / sum(max(budget, sum(costs[i] for i in items)) for items in packs)
+    """How the first optimiser step is packed: one line a pack, with what sharing and packing save.
+
+    Args:
+        groups: of the step.
+        costs: tokens that each adds to a pack.
+        opening: tokens that a pack holds besides.
+        budget: tokens of a pack.
+        packs: positions in `groups`; packed here where there are none.
+    """
+    packs = [items for items in packs or pack(costs, budget - opening) if items]
+    loads = [opening + sum(costs[i] for i in items) for items in packs]
+    full = sum(loads) / sum(max(budget, load) for load in loads)
     title = f"the first step, packed: {full:.0%} of {budget:,} tokens a pack"
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("pack", "groups", "responses", "comparisons", "tokens computed", "unshared", "padded"):
         table.add_column(name, justify="right")
-    for number, items in enumerate((items for items in packs if items), start=1):
+    for number, (items, load) in enumerate(zip(packs, loads, strict=True), start=1):
         chosen = [groups[i] for i in items]
         lengths = [len(sequence) for group in chosen for sequence in group.sequences]
         table.add_row(
@@ -240,7 +253,7 @@ def batch_table(
             str(len(chosen)),
             str(len(lengths)),
             str(sum(len(group.comparisons) for group in chosen)),
-            f"{sum(costs[i] for i in items):,}",
+            f"{load:,}",
             f"{sum(lengths):,}",
             f"{max(lengths) * len(lengths):,}",
         )

@@ -29,7 +29,7 @@ from palate.training.checkpoints import Progress
 from palate.training.guards import find_offenders, is_finite, name_rows
 from palate.training.journal import Journal, StepRecord
 from palate.training.length import LengthEffect, step_moments
-from palate.training.objective import NUM_SUMS, num_terms, pack_loss, step_loss
+from palate.training.objective import NUM_FIGURES, NUM_SUMS, num_terms, pack_loss, step_loss
 from palate.training.optimizer import LENGTH
 from palate.training.prepare import PreparedData
 
@@ -106,8 +106,8 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
     groups = [trainer.data.training[index] for index in step.groups]
     terms = num_terms(groups, config)
     ranks = accelerator.num_processes
-    costs = [trainer.model.cost(group) for group in groups]
-    packs = step.packs or pack(costs, config.tokens_per_pack, num_ranks=ranks)
+    costs = trainer.data.costs[list(step.groups)].tolist()
+    packs = step.packs or pack(costs, config.tokens_per_pack - trainer.data.opening, num_ranks=ranks)
     mine = packs[accelerator.process_index :: ranks]
     moments = None
     if config.length_control == "decorrelation" and len(packs) > 1:
@@ -118,11 +118,12 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
         with nullcontext() if turn == len(mine) else accelerator.no_sync(trainer.wrapped):
             sums += _run_pack(trainer, [groups[i] for i in items], groups, terms, moments)
     sums = accelerator.reduce(sums, reduction="sum") if ranks > 1 else sums
-    summed, correct, judged, margin, pairs, ties = sums[:6].tolist()
-    loss = step_loss(summed, terms, sums[6:], config)
+    summed, correct, judged, margin, pairs, ties, tokens = sums[:NUM_FIGURES].tolist()
+    moments_M = sums[NUM_FIGURES:]
+    loss = step_loss(summed, terms, moments_M, config)
     if trainer.effect is not None:
-        trainer.effect.settle(accelerator, sums[6:])
-    correlation = float(length_correlation(sums[6:]))
+        trainer.effect.settle(accelerator, moments_M)
+    correlation = float(length_correlation(moments_M))
     norm = _clip(trainer)
     finite = is_finite(loss, norm)
     if finite:
@@ -133,7 +134,6 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
     trainer.schedule.step()
     trainer.optimizer.zero_grad(set_to_none=True)
     seconds = time.perf_counter() - started
-    tokens = sum(costs)
     return StepRecord(
         step=number,
         epoch=step.epoch,
@@ -144,7 +144,7 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
         lr=rates[0],
         head_lr=rates[-1],
         pairs=int(pairs),
-        tokens=tokens,
+        tokens=int(tokens),
         ties=int(ties),
         seconds=seconds,
         pairs_per_second=pairs / seconds,

@@ -18,7 +18,8 @@ from palate.packing.batch import RewardBatch
 from palate.records import TokenizedGroup
 from palate.training.length import LengthEffect, batch_moments
 
-NUM_SUMS = 10
+NUM_FIGURES = 7
+NUM_SUMS = NUM_FIGURES + 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,8 @@ class PackLoss:
         total: summed loss, to be divided by the step's number of terms.
         penalty: to be added after that: has the pack's share of the decorrelation penalty's gradient, and as a
             value means nothing; None without that penalty.
-        sums: float64 [10]: loss, correct (ties half), comparisons with a right answer, summed margin,
-            comparisons, reward ties, and the four length moments.
+        sums: float64 [11]: loss, correct (ties half), comparisons with a right answer, summed margin, comparisons,
+            reward ties, tokens computed, and the four length moments.
     """
 
     total: Tensor
@@ -121,8 +122,9 @@ def _sums(total: Tensor, winner_C: Tensor, loser_C: Tensor, batch: RewardBatch, 
                 correct_C[judged_C].sum(),
                 judged_C.sum().double(),
                 gap_C[judged_C].sum(),
-                torch.tensor(float(len(gap_C)), dtype=torch.float64, device=gap_C.device),
+                gap_C.new_tensor(len(gap_C)),
                 (gap_C == 0).sum().double(),
+                gap_C.new_tensor(batch.num_tokens),
             )
         )
         return torch.cat((figures, moments_M))

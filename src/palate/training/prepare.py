@@ -24,6 +24,7 @@ from palate.data.workers import Job, num_workers, tokenize_chunks
 from palate.errors import DataError
 from palate.model.contract import template_hash, tokenizer_hash
 from palate.packing.plan import Packing, Plan, fill, plan_steps
+from palate.prefix_tree import WORTH_SHARING
 from palate.records import DroppedRow, Message
 from palate.training.display import Display
 from palate.training.objective import is_full_ranking
@@ -64,7 +65,8 @@ class PreparedData:
         training: tokenized groups with at least one comparison.
         evaluation: held-out groups, possibly none.
         steps: which groups each optimiser step takes.
-        costs: tokens that the model computes for each training group.
+        costs: tokens that each training group adds to a pack.
+        opening: tokens that a pack holds besides, since all groups begin with them.
         dropped: every row and group left out, of both sides.
         truncated: groups whose prompt was cut.
         fingerprint: of the training comparisons.
@@ -76,6 +78,7 @@ class PreparedData:
     evaluation: TokenStore
     steps: Plan
     costs: Ints
+    opening: int
     dropped: tuple[DroppedRow, ...]
     truncated: int
     fingerprint: str
@@ -83,7 +86,7 @@ class PreparedData:
 
     def fill(self, budget: int, *, num_ranks: int) -> float:
         """Share of the packs' token budget that is used, over the first steps."""
-        return fill(self.steps, self.costs, budget, num_ranks=num_ranks)
+        return fill(self.steps, self.costs, budget - self.opening, num_ranks=num_ranks)
 
 
 def read(config: TrainConfig, show: Display) -> RawData:
@@ -141,30 +144,28 @@ def prepare(
     if not training:
         reasons = ", ".join(sorted({row.reason for row in dropped})) or "no comparisons"
         raise DataError(f"no group is left to train on ({reasons})", reason="nothing-left", where=config.data)
-    costs = training.columns.computed if shared else training.columns.unshared
-    steps = _plan(training, costs, config, num_ranks)
+    opening = training.opening if shared and training.opening >= WORTH_SHARING else 0
+    costs = (training.columns.computed if shared else training.columns.unshared) - opening
+    packing = Packing(costs, config.tokens_per_pack - opening, config.pack_window, num_ranks)
+    steps = plan_steps(
+        training.columns.comparisons,
+        config.pairs_per_step,
+        epochs=config.epochs,
+        seed=config.seed,
+        max_steps=config.max_steps,
+        packing=packing if config.pack_window else None,
+    )
     fingerprint = training.fingerprint()
     return PreparedData(
         training=training,
         evaluation=evaluation.select(evaluation.columns.comparisons > 0),
         steps=steps,
         costs=costs,
+        opening=opening,
         dropped=dropped,
         truncated=sum(int((one.store.columns.truncated > 0).sum()) for one in made),
         fingerprint=fingerprint,
         resume_key=f"{fingerprint}/{num_ranks}" if config.pack_window else fingerprint,
-    )
-
-
-def _plan(training: TokenStore, costs: Ints, config: TrainConfig, num_ranks: int) -> Plan:
-    packing = Packing(costs, config.tokens_per_pack, config.pack_window, num_ranks) if config.pack_window else None
-    return plan_steps(
-        training.columns.comparisons,
-        config.pairs_per_step,
-        epochs=config.epochs,
-        seed=config.seed,
-        max_steps=config.max_steps,
-        packing=packing,
     )
 
 

@@ -165,7 +165,9 @@ def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show:
     trainable = sum(p.numel() for p in weights)
     precision = str(model.compute_dtype).removeprefix("torch.")
     show.show(rendered_example(groups[0], model.tokenizer, pooling=model.pooling_name))
-    show.show(batch_table(groups, [model.cost(group) for group in groups], config.tokens_per_pack, step.packs))
+    show.show(
+        batch_table(groups, data.costs[list(step.groups)].tolist(), data.opening, config.tokens_per_pack, step.packs)
+    )
     tokens = count_tokens(data, shared=model.layout == "tree")
     show.say(
         f"{len(data.training):,} groups in {len(data.steps):,} steps; {trainable:,} trainable "
@@ -177,6 +179,8 @@ def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show:
         f"tokens: {tokens.unshared:,} unshared, {tokens.computed:,} computed, {tokens.ratio:.2f} unshared for every "
         f"token computed; padding would come on top; packs are {fill:.0%} full"
     )
+    if tokens.opening:
+        show.say(f"all groups begin with the same {tokens.opening} tokens: a pack computes them once")
     if config.optimizer == "adamw-8bit":
         small = sum(p.numel() for p in weights if in_8bit(p))
         show.say(f"AdamW's averages take 8 bits for {small:,} parameters, and stay float32 for {trainable - small:,}")

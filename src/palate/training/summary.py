@@ -25,11 +25,13 @@ class TokenCounts:
 
     Attributes:
         unshared: that separate, unpadded passes would compute.
-        computed: that this run's layout computes.
+        computed: that this run's layout computes, each group alone.
+        opening: of them, those that all groups begin with, which a pack computes once.
     """
 
     unshared: int
     computed: int
+    opening: int
 
     @property
     def ratio(self) -> float:
@@ -41,7 +43,8 @@ def count_tokens(data: PreparedData, *, shared: bool) -> TokenCounts:
     """Sum over the groups of both sides; `shared` says whether the layout shares prompts."""
     sides = (data.training.columns, data.evaluation.columns)
     unshared = sum(int(side.unshared.sum()) for side in sides)
-    return TokenCounts(unshared, sum(int(side.computed.sum()) for side in sides) if shared else unshared)
+    computed = sum(int(side.computed.sum()) for side in sides) if shared else unshared
+    return TokenCounts(unshared, computed, data.opening)
 
 
 def peak_memory_bytes() -> int:
@@ -72,6 +75,7 @@ def summarise(
             "unshared": tokens.unshared,
             "computed": tokens.computed,
             "ratio": tokens.ratio,
+            "opening": tokens.opening,
             "trained": progress.tokens,
             "fill": fill,
         },
