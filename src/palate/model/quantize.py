@@ -22,6 +22,7 @@ from scipy.stats import kendalltau, spearmanr
 from torch import Tensor, nn
 
 from palate.errors import ConfigError
+from palate.model.products import LINEAR
 
 _BLOCK = 64  # channels that one large one is spread over; 16 left Spearman at 0.98
 _LEVELS = 127
@@ -77,7 +78,7 @@ def quantize_body(backbone: nn.Module) -> float:
     total = sum(parameter.numel() for parameter in backbone.parameters())
     if next(backbone.parameters()).device.type != "cpu":
         raise ConfigError("int8 is for CPUs; use --dtype bf16 on this device")
-    linear = [(name, module) for name, module in backbone.named_modules() if type(module) is nn.Linear]
+    linear = [(name, m) for name, m in backbone.named_modules() if isinstance(m, nn.Linear) and type(m) in LINEAR]
     if not linear:
         raise ConfigError(f"{type(backbone).__name__} has no linear layers to run in int8; use --dtype fp32 or bf16")
     for name, module in linear:

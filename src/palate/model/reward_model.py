@@ -29,6 +29,7 @@ from palate.model.adapters import merged_state
 from palate.model.contract import Contract, head_hash, package_versions, template_hash, tokenizer_hash
 from palate.model.head import RewardHead
 from palate.model.pooling import make_pooling
+from palate.model.products import speed_up_products
 from palate.packing.attention import TREE, TREE_DENSE
 from palate.packing.batch import RewardBatch
 from palate.packing.collate import collate_padded, collate_tree, read_only
@@ -73,6 +74,7 @@ class RewardModel(nn.Module):
         self.sharing_obstacle = body.sharing_obstacle(backbone)
         self.layout: Layout = layout or ("padded" if self.sharing_obstacle else "tree")
         self._last_layer = self._read_last_layer_in_part()
+        self._by_onednn = speed_up_products(backbone)
         attention = str(backbone.config._attn_implementation)  # type: ignore[union-attr]
         # A configuration object shared with another reward model may have been switched by it already.
         self.own_attention = "sdpa" if attention in (TREE, TREE_DENSE) else attention
@@ -89,6 +91,13 @@ class RewardModel(nn.Module):
             return None
         last_layer.install(layers[-1])
         return len(layers) - 1
+
+    @property
+    def products(self) -> str:
+        """Which library multiplies the body's matrices, see `palate.model.products`."""
+        if self._by_onednn and self.device.type == "cpu" and self.compute_dtype is torch.float32:
+            return f"oneDNN in {self._by_onednn} linear layers, the faster on this processor"
+        return "PyTorch's choice"
 
     @property
     def device(self) -> torch.device:

@@ -175,6 +175,7 @@ def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show:
     )
     if model.layout == "tree":
         show.say(f"attention: {path_of_body(model.backbone.config, model.device, model.compute_dtype)}")
+    show.say(f"matrix products: {model.products}")
     show.say(
         f"tokens: {tokens.unshared:,} unshared, {tokens.computed:,} computed, {tokens.ratio:.2f} unshared for every "
         f"token computed; padding would come on top; packs are {fill:.0%} full"

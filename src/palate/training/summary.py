@@ -98,6 +98,7 @@ def summarise(
         "attention": str(path_of_body(model.backbone.config, model.device, model.compute_dtype))
         if model.layout == "tree"
         else model.own_attention,
+        "products": model.products,
         "precision": str(model.compute_dtype).removeprefix("torch."),
         "reward_mean": model.contract.reward_mean if model.contract else None,
         "reward_std": model.contract.reward_std if model.contract else None,
