@@ -32,17 +32,20 @@ def classifier_on(body: nn.Module, weight_1D: Tensor | None = None) -> Any:
 
 
 @torch.inference_mode()
-def padded_scores(classifier: Any, sequences: Sequence[Ids], batch: int, dtype: torch.dtype) -> NDArray[np.float32]:
-    """Rewards [N] in the order given: sorted by length, `batch` rows at a time, padded on the right.
+def padded_scores(
+    classifier: Any, sequences: Sequence[Ids], batch: int, dtype: torch.dtype, *, by_length: bool = True
+) -> NDArray[np.float32]:
+    """Rewards [N] in the order given, computed `batch` rows at a time, padded on the right.
 
-    Sorting wastes the least on padding, and is what a careful user does.
+    Sorting by length wastes the least on padding, and is what a careful user does; evaluation loops and pipelines take
+    the data's own order.
     """
     rewards = np.empty(len(sequences), dtype=np.float32)
-    longest_first = sorted(range(len(sequences)), key=lambda i: -len(sequences[i]))
+    order = sorted(range(len(sequences)), key=lambda i: -len(sequences[i])) if by_length else range(len(sequences))
     device = classifier.score.weight.device
     for start in range(0, len(sequences), batch):
-        rows = longest_first[start : start + batch]
-        width = len(sequences[rows[0]])
+        rows = list(order[start : start + batch])
+        width = max(len(sequences[row]) for row in rows)
         ids = np.full((len(rows), width), classifier.config.pad_token_id, dtype=np.int64)
         mask = np.zeros_like(ids)
         for row, index in enumerate(rows):

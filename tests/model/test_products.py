@@ -81,6 +81,20 @@ def test_it_is_used_and_steps_aside_for_other_precisions_autocast_and_no_rows(mo
     assert calls == [1]
 
 
+def test_compiled_it_is_the_same_for_any_number_of_rows() -> None:
+    plain, fast = both(True)
+    compiled = torch.compile(fast, backend="aot_eager", dynamic=True)
+    for number in (5, 9, 30):
+        rows = torch.randn(2, number, 24, requires_grad=True)
+        found, expected = (
+            [output, *torch.autograd.grad(output.square().sum(), (rows, layer.weight, layer.bias))]
+            for layer, output in ((fast, compiled(rows)), (plain, plain(rows)))
+        )
+        for ours, theirs in zip(found, expected, strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)
+    torch.compiler.reset()
+
+
 def test_a_whole_body_gives_the_same_rewards_and_gradients() -> None:
     found = []
     for fast in (False, True):

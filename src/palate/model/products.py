@@ -69,7 +69,7 @@ def _applies(input: Tensor, weight: Tensor) -> bool:
         and input.dtype == weight.dtype == torch.float32
         and input.numel() > 0
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
+        and not torch.compiler.is_exporting()
         and not torch._C._get_tracing_state()
     )
 
@@ -78,7 +78,8 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
         ctx.save_for_backward(input, weight_OI)
-        return _multiply(input, weight_OI, bias_O)
+        output: Tensor = _multiply(input, weight_OI, bias_O)
+        return output
 
     @staticmethod
     @once_differentiable
@@ -93,7 +94,13 @@ class _Product(torch.autograd.Function):
         )
 
 
+@torch.library.custom_op("palate::multiply", mutates_args=())  # closed to torch.compile, which would choose again
 def _multiply(rows: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-    """Rows by weight^T, plus bias, by the operator that torch.compile takes for this; no activation follows."""
+    """Rows by weight^T, plus bias; no activation follows."""
     product: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight_OI, bias_O, "none", [], "")
     return product
+
+
+@_multiply.register_fake
+def _shape(rows: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
+    return rows.new_empty(*rows.shape[:-1], weight_OI.shape[0])
