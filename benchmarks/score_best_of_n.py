@@ -197,9 +197,9 @@ def main(arguments: list[str] | None = None) -> None:
         batch = warm_up(subjects, everything[-1].groups[:16], dtype, options)
         for item in everything:
             measure(item, subjects, dtype, batch, options, report)
-    if not options.quick:
-        report.targets = targets(report.tables[TABLE])
-    report.write(options.out)
+            if not options.quick:
+                report.targets = targets(report.tables[TABLE])
+            report.write(options.out)  # after each measurement: whoever stops a long run keeps what it measured
 
 
 NOTES = [

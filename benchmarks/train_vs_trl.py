@@ -196,9 +196,9 @@ def main(arguments: list[str] | None = None) -> None:
             )
         for run in planned(options, folder):
             measure(run, options, report, folder)
-    if not options.quick:
-        report.targets = targets(report.tables[SPEED])
-    report.write(options.out)
+            if not options.quick:
+                report.targets = targets(report.tables[SPEED])
+            report.write(options.out)  # after each comparison: whoever stops a long run keeps what it measured
 
 
 NOTES = [
