@@ -63,7 +63,11 @@ def load(name: str) -> Subjects:
 
 
 def work(options: Namespace, model: RewardModel) -> Iterator[Work]:
-    """Best-of-N over N, ratios and shared openings, then real pairs."""
+    """Real pairs, then best-of-N over N, ratios and shared openings."""
+    if options.num_pairs:
+        pairs = _pairs(options, model)
+        yield pairs
+        yield replace(pairs, by_length=False)
     vocabulary = int(model.backbone.config.vocab_size)  # type: ignore[union-attr, arg-type]
     for responses in options.responses:
         for ratio in options.ratios:
@@ -77,10 +81,6 @@ def work(options: Namespace, model: RewardModel) -> Iterator[Work]:
                     vocab_size=vocabulary,
                 )
                 yield Work(f"best of {responses}", responses, ratio, opening, groups)
-    if options.num_pairs:
-        pairs = _pairs(options, model)
-        yield pairs
-        yield replace(pairs, by_length=False)
 
 
 def _pairs(options: Namespace, model: RewardModel) -> Work:
@@ -194,7 +194,7 @@ def main(arguments: list[str] | None = None) -> None:
         subjects = load(options.model)
         everything = list(work(options, subjects.ours))
     for dtype in options.dtype:
-        batch = warm_up(subjects, everything[-1].groups[:16], dtype, options)
+        batch = warm_up(subjects, everything[0].groups[:16], dtype, options)
         for item in everything:
             measure(item, subjects, dtype, batch, options, report)
             if not options.quick:

@@ -1,8 +1,8 @@
 """Which tokens several sequences have in common, each counted once: a prefix tree in three tuples of integers.
 
 Responses to one prompt share the prompt; some of them share an opening besides; and groups of one pack often begin
-with the same system turn. Sorted, sequences that share the
-most lie side by side, so the whole tree is told by how many leading tokens each takes over from the one before it:
+with the same system turn. Sorted, sequences that share the most lie side by side, so the whole tree is told by how many
+leading tokens each takes over from the one before it:
 
     order   shared   tokens of its own              [5 6 7]        5 6 7      row 0 1 2
     0       0        5 6 7                          [5 6 8 9]      . . 8 9    row 3 4

@@ -23,7 +23,7 @@ BODIES = {
     "gpt_neox": ({}, "varlen"),
     "gemma2": ({"head_dim": 16, "attn_logit_softcapping": 5.0}, "flex"),
 }
-PACKS = {name: pack_zoo()[name] for name in ("mixed K", "tree", "K=64")} | {
+PACKS = {name: pack_zoo()[name] for name in ("mixed K", "tree", "system turn", "K=64")} | {
     "long": (token_group(150, (90, 40)), token_group(60, (130, 20, 77), seed=1))
 }
 

@@ -72,7 +72,7 @@ WRONG = [aligned_at_the_upper_left, one_row_off, without_gradient_of_keys]
 
 
 @pytest.mark.parametrize("window", [None, 4])
-@pytest.mark.parametrize("pack", ["mixed K", "tree", "K=64"])
+@pytest.mark.parametrize("pack", ["mixed K", "tree", "system turn", "K=64"])
 def test_a_right_kernel_leaves_rounding(varlen, pack: str, window: int | None) -> None:
     varlen(emulated_varlen_attn)
     error = path_error(layout_of(pack), torch.bfloat16, Scores(0.25, window), head_size=16, share=3)
@@ -80,7 +80,7 @@ def test_a_right_kernel_leaves_rounding(varlen, pack: str, window: int | None) -
 
 
 @pytest.mark.parametrize("kernel", WRONG)
-@pytest.mark.parametrize("pack", ["mixed K", "tree", "K=64"])
+@pytest.mark.parametrize("pack", ["mixed K", "tree", "system turn", "K=64"])
 def test_a_wrong_kernel_shows(varlen, pack: str, kernel: Callable[..., Tensor]) -> None:
     varlen(kernel)
     assert path_error(layout_of(pack), torch.bfloat16, Scores(0.25), head_size=16, share=3) > 2 * TOLERANCE
