@@ -25,7 +25,7 @@ def test_labels_are_compared_with_the_published_ones() -> None:
 
 
 def test_it_runs(tmp_path: Path) -> None:
-    pytest.importorskip("crowdkit")
+    pytest.importorskip("crowdkit", reason="crowd-kit is not installed")
     data = tmp_path / "pairs.jsonl.gz"
     with gzip.open(data, "wt", encoding="utf-8") as file:
         file.writelines(json.dumps(ukp_row(name)) + "\n" for name in VALUES)

@@ -177,7 +177,7 @@ def test_data_that_changes_underway_is_noticed(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_aggregating_again_changes_nothing_but_weights(tmp_path: Path, method: Method) -> None:
-    pytest.importorskip("crowdkit")
+    pytest.importorskip("crowdkit", reason="crowd-kit is not installed")
     made = simulate(20, annotators=Annotators(votes=5))
     write_jsonl(made, tmp_path / "in.jsonl")
     aggregate(str(tmp_path / "in.jsonl"), out=str(tmp_path / "once.jsonl"), method=method)
@@ -211,7 +211,7 @@ def by_method(folder: Path, made: SimulatedSet, methods: Sequence[Method]) -> di
 @pytest.mark.parametrize("seed", range(2))
 def test_models_of_annotators_beat_majority_where_competence_differs(tmp_path: Path, seed: int) -> None:
     """Ten people between a coin and 0.98: measured 0.85 to 0.88 by majority, 0.91 to 0.93 by Dawid-Skene."""
-    pytest.importorskip("crowdkit")
+    pytest.importorskip("crowdkit", reason="crowd-kit is not installed")
     made = simulate(300, seed=seed, annotators=Annotators(count=10, competence=(0.5, 0.98), votes=5))
     found = by_method(tmp_path, made, ("majority", "dawid-skene", "mace", "bradley-terry"))
     assert found["dawid-skene"] > found["majority"] + 0.02
@@ -220,7 +220,7 @@ def test_models_of_annotators_beat_majority_where_competence_differs(tmp_path: P
 
 
 def test_where_all_are_good_nothing_is_lost(tmp_path: Path) -> None:
-    pytest.importorskip("crowdkit")
+    pytest.importorskip("crowdkit", reason="crowd-kit is not installed")
     found = by_method(tmp_path, simulate(200), ("majority", "dawid-skene"))
     assert found["majority"] > 0.93
     assert abs(found["majority"] - found["dawid-skene"]) < 0.015
@@ -256,7 +256,7 @@ def test_published_labels_of_ukpconvarg1(real_data: Path, tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_mace_gives_the_published_labels(real_data: Path, tmp_path: Path) -> None:
     """They were made by MACE: 0.999 of the 12,779 that it decides."""
-    pytest.importorskip("crowdkit")
+    pytest.importorskip("crowdkit", reason="crowd-kit is not installed")
     data = real_data / "ukpconvarg1/pairs.jsonl.gz"
     aggregate(str(data), out=str(tmp_path / "out.jsonl"), method="mace")
     decided, equal = agreement(tmp_path / "out.jsonl", published(data))

@@ -60,7 +60,7 @@ def test_the_value_by_hand() -> None:
 
 def test_the_value_is_crowd_kits() -> None:
     """Without priors, and with the left response shown first."""
-    theirs = pytest.importorskip("crowdkit.aggregation").NoisyBradleyTerry
+    theirs = pytest.importorskip("crowdkit.aggregation", reason="crowd-kit is not installed").NoisyBradleyTerry
     data = decisions(0)
     left = np.where(data.side >= 0, data.chosen, data.other)
     right = np.where(data.side >= 0, data.other, data.chosen)

@@ -13,7 +13,7 @@ from palate.curate.tally import HIGH, LOW, TIE, Tally
 from palate.errors import PalateError
 from palate.metrics import vote_counts
 
-crowdkit = pytest.importorskip("crowdkit.aggregation")
+crowdkit = pytest.importorskip("crowdkit.aggregation", reason="crowd-kit is not installed")
 
 
 def tallied(

@@ -107,8 +107,8 @@ def test_against_counting_pairs_by_hand(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_alpha_against_crowd_kit(seed: int) -> None:
-    pandas = pytest.importorskip("pandas")
-    theirs = pytest.importorskip("crowdkit.metrics.data")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    theirs = pytest.importorskip("crowdkit.metrics.data", reason="crowd-kit is not installed")
     counts = random_counts(seed, items=30)
     rows = [
         (unit, worker, label) for unit, labels in enumerate(labels_of(counts)) for worker, label in enumerate(labels)
@@ -118,7 +118,7 @@ def test_alpha_against_crowd_kit(seed: int) -> None:
 
 
 def test_cohens_kappa_against_scikit_learn() -> None:
-    theirs = pytest.importorskip("sklearn.metrics")
+    theirs = pytest.importorskip("sklearn.metrics", reason="scikit-learn is not installed")
     rng = np.random.default_rng(0)
     first = rng.integers(0, 4, 100)
     second = np.where(rng.random(100) < 0.6, first, rng.integers(0, 4, 100))
