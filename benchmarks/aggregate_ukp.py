@@ -8,18 +8,16 @@ unsure. This says how often each method agrees with them, and on how many pairs 
 
 import gzip
 import json
-import os
 import tempfile
 import time
 from argparse import ArgumentParser
 from pathlib import Path
 
+from benchmarks.data import UKP, default_data
 from benchmarks.report import RESULTS, Report, Row, Target
 from palate.curate.aggregate import Method, aggregate
 from palate.data.read import read_preferences
-from palate.errors import DataError
 
-_FILE = Path("ukpconvarg1", "pairs.jsonl.gz")
 METHODS: tuple[Method, ...] = ("majority", "dawid-skene", "mace", "bradley-terry")
 TABLE = "Agreement with the published labels"
 NOTES = [
@@ -30,20 +28,6 @@ NOTES = [
     "The published labels come from MACE as well: a high figure there says that the method is that one, not that it is "
     "the best. Bradley-Terry also knows the other pairs of an argument and makes all labels fit one ranking.",
 ]
-
-
-def default_data() -> Path:
-    """UKPConvArg1, in `$PALATE_DATA` or in `shared/data` beside the checkout.
-
-    Raises:
-        DataError: it is in neither.
-    """
-    named = os.environ.get("PALATE_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
-    if not (folder / _FILE).exists():
-        message = f"the data is not there; give --data, or set PALATE_DATA to a folder with {_FILE}"
-        raise DataError(message, reason="file-missing", where=str(folder / _FILE))
-    return folder / _FILE
 
 
 def published(path: Path) -> dict[str, str]:
@@ -81,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    data = options.data or default_data()
+    data = options.data or default_data(UKP)
     gold = published(data)
     report = Report("aggregate_ukp", "Labels from votes against the published ones", {"seed": options.seed}, NOTES)
     rows: dict[str, Row] = {}

@@ -10,7 +10,8 @@ from palate.records import Comparison, Message, PreferenceGroup, TokenizedGroup
 from palate.testing.groups import token_group
 from palate.testing.runs import write_groups
 
-_HARMLESS = Path("hh_rlhf", "harmless-base", "test.jsonl.gz")
+HARMLESS = Path("hh_rlhf", "harmless-base", "test.jsonl.gz")
+UKP = Path("ukpconvarg1", "pairs.jsonl.gz")
 _SIGMA = 0.5  # of the logarithm of lengths; HH-RLHF's responses vary more
 _LETTERS = list("abcdefghijklmnopqrstuvwxyz")
 
@@ -30,18 +31,18 @@ def words(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
-def default_data() -> Path:
-    """Harmless-base of HH-RLHF, in `$PALATE_DATA` or in `shared/data` beside the checkout.
+def default_data(file: Path = HARMLESS) -> Path:
+    """A file of published preferences, in `$PALATE_DATA` or in `shared/data` beside the checkout.
 
     Raises:
         DataError: it is in neither.
     """
     named = os.environ.get("PALATE_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
-    if not (folder / _HARMLESS).exists():
-        message = f"the benchmark's data is not there; give --data, or set PALATE_DATA to a folder with {_HARMLESS}"
-        raise DataError(message, reason="file-missing", where=str(folder / _HARMLESS))
-    return folder / _HARMLESS
+    path = (Path(named) if named else Path(__file__).parents[2] / "shared" / "data") / file
+    if not path.exists():
+        message = f"the benchmark's data is not there; give --data, or set PALATE_DATA to a folder with {file}"
+        raise DataError(message, reason="file-missing", where=str(path))
+    return path
 
 
 def lognormal(rng: np.random.Generator, mean: float, size: int) -> list[int]:

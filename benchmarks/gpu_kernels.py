@@ -25,7 +25,7 @@ from palate.testing.groups import token_group
 
 KERNELS = "Attention of one layer"
 PATHS = ("varlen", "flex", "cascade", "segments", "dense", "separate")
-_DENSE_COPIES = 5  # [H, T, T]: scores, the same masked, their weights, and two gradients; an estimate from above
+_DENSE_COPIES = 10  # [H, T, T] in half precision: scores, the same masked, float32 weights, and gradients of all
 
 Run = Callable[[bool], None]
 
@@ -61,23 +61,30 @@ def kernels(report: Report, budget: Budget, grid: Grid, device: torch.device) ->
         if budget.spent:
             report.notes.append(f"{KERNELS}: {len(points) - at} of {len(points)} points left out, no time was left.")
             return
-        groups = _groups(prompt, response, number, grid.tokens)
-        runs = dict(_runs(groups, grid, device, report))
-        for backward in (False, True):
-            turns = {name: timed(partial(run, backward)) for name, run in runs.items()}
-            seconds = alternate(turns, 5, warm_up=2)
-            layout = collate_tree(groups).layout
-            assert layout is not None
-            report.add(
-                KERNELS,
-                prompt=prompt,
-                response=response,
-                number=number,
-                groups=len(groups),
-                key_rows_per_row=key_rows_per_row(layout.segments),
-                passes="both" if backward else "forward",
-                **{f"{name}_ms": 1e3 * median(seconds[name]) if name in seconds else None for name in PATHS},
-            )
+        try:
+            _point(prompt, response, number, report, grid, device)
+        except torch.OutOfMemoryError:
+            report.notes.append(f"{KERNELS}: {prompt} + {number} x {response} left out, out of memory.")
+
+
+def _point(prompt: int, response: int, number: int, report: Report, grid: Grid, device: torch.device) -> None:
+    groups = _groups(prompt, response, number, grid.tokens)
+    runs = dict(_runs(groups, grid, device, report))
+    layout = collate_tree(groups).layout
+    assert layout is not None
+    for backward in (False, True):
+        turns = {name: timed(partial(run, backward)) for name, run in runs.items()}
+        seconds = alternate(turns, 5, warm_up=2)
+        report.add(
+            KERNELS,
+            prompt=prompt,
+            response=response,
+            number=number,
+            groups=len(groups),
+            key_rows_per_row=key_rows_per_row(layout.segments),
+            passes="both" if backward else "forward",
+            **{f"{name}_ms": 1e3 * median(seconds[name]) if name in seconds else None for name in PATHS},
+        )
 
 
 def _groups(prompt: int, response: int, number: int, tokens: int) -> list[TokenizedGroup]:

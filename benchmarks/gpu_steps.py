@@ -1,5 +1,6 @@
 """Parts of `benchmarks.gpu` that run whole bodies: training steps against the padded step, and equal gradients."""
 
+import gc
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from benchmarks.report import Report, alternate, median_ratio, timed
 from palate.model.reward_model import RewardModel
 from palate.packing.attention import path_of_body
 from palate.packing.batch import RewardBatch, Segment
-from palate.packing.plan import pack
+from palate.packing.bins import pack
 from palate.records import TokenizedGroup
 from palate.testing.groups import token_group
 from palate.testing.tiny import tiny_tokenizer
@@ -192,6 +193,7 @@ def training_steps(report: Report, budget: Budget, bodies: Sequence[Body], devic
         except torch.OutOfMemoryError as error:
             report.notes.append(f"{STEPS}: {body.name} left out, out of memory: {str(error).splitlines()[0][:200]}")
         if device.type == "cuda":
+            gc.collect()
             torch.cuda.empty_cache()
 
 

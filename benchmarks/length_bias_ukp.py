@@ -8,7 +8,6 @@ balance and decorrelation together. All are judged on arguments of debates that 
 reward is length, and how well it ranks arguments that are equally long.
 """
 
-import os
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
@@ -19,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import palate
+from benchmarks.data import UKP, default_data
 from benchmarks.report import RESULTS, Report, Row, Target
 from palate.curate.balance import balance
 from palate.data.read import read_preferences
 from palate.data.render import tokenize
-from palate.errors import DataError
 from palate.metrics import accuracy_interval
 from palate.model.reward_model import RewardModel
 from palate.records import Comparison, Conversation, PreferenceGroup
@@ -32,7 +31,6 @@ from palate.testing.runs import write_groups
 
 Floats = NDArray[np.float64]
 
-_FILE = Path("ukpconvarg1", "pairs.jsonl.gz")
 RUNS = {
     "none": ("plain", "none"),
     "balance": ("balanced", "none"),
@@ -86,20 +84,6 @@ class Judged:
     def matched(self) -> NDArray[np.bool_]:
         """Pairs whose lengths differ by at most 10 %."""
         return np.abs(self.difference) <= np.log(1.1)
-
-
-def default_data() -> Path:
-    """UKPConvArg1, in `$PALATE_DATA` or in `shared/data` beside the checkout.
-
-    Raises:
-        DataError: it is in neither.
-    """
-    named = os.environ.get("PALATE_DATA")
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
-    if not (folder / _FILE).exists():
-        message = f"the data is not there; give --data, or set PALATE_DATA to a folder with {_FILE}"
-        raise DataError(message, reason="file-missing", where=str(folder / _FILE))
-    return folder / _FILE
 
 
 def characters(response: Conversation) -> int:
@@ -256,7 +240,7 @@ def parsed(arguments: list[str] | None) -> Namespace:
 
 def main(arguments: list[str] | None = None) -> None:
     options = parsed(arguments)
-    groups = usable(options.data or default_data(), options.longest)
+    groups = usable(options.data or default_data(UKP), options.longest)
     names = sorted({debate(group) for group in groups})
     out = set(np.random.default_rng(options.seed).permutation(names)[: options.debates])
     held_out = merged([group for group in groups if debate(group) in out])

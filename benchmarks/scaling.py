@@ -24,7 +24,8 @@ from palate.data.load import read_groups
 from palate.data.render import tokenize
 from palate.losses import bradley_terry
 from palate.model.reward_model import RewardModel
-from palate.packing.plan import pack, plan_steps
+from palate.packing.bins import pack
+from palate.packing.plan import plan_steps
 from palate.records import TokenizedGroup
 from palate.scoring import score_groups
 from palate.testing.tiny import save_tiny_causal_lm, tiny_reward_model

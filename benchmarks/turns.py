@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from signal import SIGKILL, Signals
 from typing import Any, Self
 
 from benchmarks.report import Row, peak_memory
@@ -48,9 +49,11 @@ class Subject:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            self._process.wait()
+            code = self._process.wait()
+            how = f"was killed by {Signals(-code).name}" if code < 0 else f"stopped with {code}"
+            hint = "; it had, as a rule, more memory than the machine has" if code == -SIGKILL else ""
             self._messages.seek(0)
-            raise RuntimeError(f"{self._name} stopped:\n{self._messages.read()[-_TAIL:]}")
+            raise RuntimeError(f"{self._name} {how}{hint}:\n{self._messages.read()[-_TAIL:]}")
         answer: Row = json.loads(line)
         return answer
 

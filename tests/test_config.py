@@ -103,6 +103,8 @@ def test_the_defaults_that_documentation_and_papers_name() -> None:
         ({"seed": -1}, "seed is -1"),
         ({"head_only": True, "lora": True}, "head-only freezes the whole body"),
         ({"lora": True, "freeze_layers": 1}, "lora already freezes"),
+        ({"lora_rank": 8}, "lora-rank belongs to lora, which is off: add lora, or drop it"),
+        ({"lora": False, "lora_targets": "q_proj"}, "lora-targets belongs to lora"),
         ({"head_only": True, "activation_checkpointing": 1}, "head-only keeps no activations"),
         ({"head_only": True, "activation_offload": True}, "head-only keeps no activations"),
         ({"head_only": True, "optimizer": "adamw-8bit"}, "adamw-8bit saves nothing"),

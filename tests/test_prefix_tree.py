@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate import prefix_tree
-from palate.prefix_tree import PrefixTree, common_prefix_length, find_prefix_tree, join_trees
+from palate.prefix_tree import PrefixTree, common_prefix_length, find_prefix_tree, join_trees, shared_tokens
 from palate.records import TokenizedGroup
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12), min_size=1, max_size=7)
@@ -116,3 +116,10 @@ def test_prefixes_by_hand(sequences: tuple[list[int], ...], shared: int) -> None
 )
 def test_trees_by_hand(sequences: tuple[list[int], ...], tree: PrefixTree) -> None:
     assert find_prefix_tree(arrays(*sequences)) == tree
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"), [([1, 2], [1, 2], 1), ([1], [2], 0), ([1, 2, 3], [1, 3, 3], 1), ([1, 2], [1], 0)]
+)
+def test_shared_tokens(first: list[int], second: list[int], same: int) -> None:
+    assert shared_tokens(np.array(first), np.array(second)) == same

@@ -18,6 +18,7 @@ import pytest
 from palate import score_file
 from palate.config import ScoreConfig
 from palate.errors import ConfigError, DataError, ModelError
+from palate.lock import held
 from palate.model.reward_model import RewardModel
 from palate.records import Message, PreferenceGroup
 from palate.score_file import score
@@ -183,6 +184,49 @@ def test_the_partial_file_of_another_job_is_refused(
     assert score(replace(other, overwrite=True)).resumed == 0
 
 
+def test_two_runs_into_one_file_are_refused(config: ScoreConfig) -> None:
+    with held(Path(f"{config.out}.partial")), pytest.raises(ConfigError, match="held by another"):
+        score(config)
+    assert score(config).prompts == 9
+    assert not Path(f"{config.out}.partial").exists()
+
+
+def test_a_file_that_another_run_finished_meanwhile_is_left_alone(
+    config: ScoreConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        Path(config.out).write_text("theirs")
+        return load(*arguments, **options)
+
+    load = score_file.load_reward_model
+    monkeypatch.setattr(score_file, "load_reward_model", meanwhile)
+    with pytest.raises(ConfigError, match="exists already"):
+        score(config)
+    assert Path(config.out).read_text() == "theirs"
+
+
+@pytest.mark.usefixtures("small_windows")
+@pytest.mark.parametrize(
+    ("line", "match"), [('{"rewards": [0.0]}\n', "10 lines for 9 prompts"), ('{"id"\n', "partial:4")]
+)
+def test_what_somebody_else_wrote_into_the_partial_file_is_not_put_in_place(
+    line: str, match: str, config: ScoreConfig
+) -> None:
+    partial = Path(f"{config.out}.partial")
+
+    def meddle(done: int, _total: int) -> None:
+        if done == 2:
+            with partial.open("a") as file:
+                file.write(line)
+
+    with pytest.raises(DataError, match=match) as caught:
+        score(config, on_progress=meddle)
+    assert "delete" in str(caught.value)
+    assert not Path(config.out).exists()
+    partial.unlink()
+    assert score(config).prompts == 9
+
+
 def test_a_finished_file_is_refused_unless_overwritten(config: ScoreConfig) -> None:
     score(config)
     before = Path(config.out).read_bytes()
@@ -238,6 +282,13 @@ def test_rows_that_cannot_be_read_are_listed(config: ScoreConfig) -> None:
     result = score(replace(config, on_bad_row="skip"))
     (row,) = lines_of(f"{config.out}.dropped.jsonl")
     assert (result.prompts, len(result.dropped), row["where"]) == (9, 1, f"{config.data}:10")
+
+
+def test_no_list_of_an_earlier_run_is_left_lying(config: ScoreConfig, groups: Sequence[PreferenceGroup]) -> None:
+    test_rows_that_cannot_be_read_are_listed(config)
+    write_groups(Path(config.data), groups)  # mended
+    assert score(replace(config, overwrite=True)).dropped == ()
+    assert not Path(f"{config.out}.dropped.jsonl").exists()
 
 
 def test_the_models_own_limit_holds_by_default(

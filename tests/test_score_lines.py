@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from palate.errors import ConfigError
+from palate.errors import ConfigError, DataError
 from palate.score_lines import append, count, put_in_place, read_lines, resume
 
 LINES = [{"id": f"p{n}", "rewards": [float(n)]} for n in range(5)]
@@ -47,9 +47,20 @@ def test_another_jobs_file_is_refused_and_left_as_it_is(partial: Path) -> None:
 
 def test_what_the_lines_say_is_counted_and_put_in_place(partial: Path) -> None:
     list(append(partial, [[{"rewards": None, "reason": "over-long"}, {"rewards": [1.0], "truncated_tokens": 3}]]))
-    found = count(partial)
+    found = count(partial, expected=7)
     assert (found.prompts, found.unscored, found.truncated) == (7, {"over-long": 1}, 1)
     out = partial.with_suffix("")
     put_in_place(partial, out)
     assert [json.loads(line) for line in out.read_text().splitlines()] == list(read_lines(partial))
     assert sorted(path.name for path in out.parent.iterdir()) == ["a.jsonl", "a.jsonl.partial"]
+
+
+def test_more_or_fewer_lines_than_expected_and_one_that_is_torn_are_refused(partial: Path) -> None:
+    for expected in (4, 6):
+        with pytest.raises(DataError, match=f"5 lines for {expected} prompts.* delete it"):
+            count(partial, expected=expected)
+    text = partial.read_bytes()
+    for torn in (b'{"id": "p5", "rew{"id": "p6"}\n', b"\xff\n", b"\0\0\n"):
+        partial.write_bytes(text + torn)
+        with pytest.raises(DataError, match=r"a\.jsonl\.partial:7: not a line of rewards .* delete"):
+            count(partial, expected=6)

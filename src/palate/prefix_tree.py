@@ -55,9 +55,9 @@ def find_prefix_tree(sequences: Sequence[Ints]) -> PrefixTree:
     order = tuple(range(len(sequences)))
     shared = (0,) + (common,) * (len(sequences) - 1)
     if len(sequences) > 2:
-        keys = [_sort_key(sequence[common:]) for sequence in sequences]
+        keys = [sort_key(sequence[common:]) for sequence in sequences]
         by_token = tuple(sorted(order, key=keys.__getitem__))
-        deeper = (0, *(_common(sequences[a], sequences[b]) for a, b in pairwise(by_token)))
+        deeper = (0, *(shared_tokens(sequences[a], sequences[b]) for a, b in pairwise(by_token)))
         if sum(deeper) > sum(shared):
             order, shared = by_token, deeper
     return PrefixTree(order, shared, total - sum(shared))
@@ -81,11 +81,11 @@ def join_trees(groups: Sequence[tuple[Sequence[Ints], PrefixTree]]) -> PrefixTre
     lasts = [sequences[tree.order[-1]] for sequences, tree in groups]
 
     def taken_over(order: Sequence[int]) -> list[int]:
-        shared = [_common(lasts[a], firsts[b]) for a, b in pairwise(order)]
+        shared = [shared_tokens(lasts[a], firsts[b]) for a, b in pairwise(order)]
         return [0, *(length if length >= WORTH_SHARING else 0 for length in shared)]
 
     as_given = range(len(groups))
-    by_token = sorted(as_given, key=lambda g: _sort_key(firsts[g]))
+    by_token = sorted(as_given, key=lambda g: sort_key(firsts[g]))
     order, openings = max(((o, taken_over(o)) for o in (as_given, by_token)), key=lambda found: sum(found[1]))
     before = [0, *accumulate(len(sequences) for sequences, _ in groups)]
     return PrefixTree(
@@ -107,17 +107,26 @@ def common_prefix_length(sequences: Sequence[Ints]) -> int:
     """
     shared = len(sequences[0]) - 1
     for other in sequences[1:]:
-        shared = min(shared, _common(sequences[0], other))
+        shared = min(shared, shared_tokens(sequences[0], other))
     return shared
 
 
-def _sort_key(sequence: Ints) -> bytes:
-    """Big-endian bytes of non-negative integers sort as the integers do."""
-    return sequence.astype(">i8").tobytes()
+def sort_key(ids: Ints) -> bytes:
+    """Bytes that sort as the token ids do.
+
+    >>> sort_key(np.array([1, 300])) < sort_key(np.array([2]))
+    True
+    """
+    return ids.astype(">i4").tobytes()  # big-endian, and no vocabulary needs more
 
 
-def _common(first: Ints, second: Ints) -> int:
-    limit = min(len(first), len(second)) - 1
+def shared_tokens(first: Ints, second: Ints) -> int:
+    """Length of the common prefix that leaves both at least one token of their own.
+
+    >>> shared_tokens(np.array([1, 2, 3]), np.array([1, 2, 4, 5])), shared_tokens(np.array([1, 2]), np.array([1, 2]))
+    (2, 1)
+    """
+    limit = max(min(len(first), len(second)) - 1, 0)
     differs = first[:limit] != second[:limit]
     at = int(differs.argmax()) if limit else 0
     return at if limit and differs[at] else limit

@@ -20,9 +20,10 @@ import torch
 from palate.atomic import write_text
 from palate.config import ScoreConfig, resolve
 from palate.data.load import read_groups
-from palate.data.read import write_dropped
+from palate.data.read import PreferenceData, write_dropped
 from palate.data.render import tokenize_each
 from palate.errors import ConfigError
+from palate.lock import held
 from palate.model.contract import head_hash, package_versions, weights_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
@@ -79,13 +80,13 @@ def score(
         settings: fields of `ScoreConfig`, overriding `config`.
 
     Raises:
-        ConfigError: `out` exists already, has another suffix, or its partial file belongs to another job.
-        PalateError: the data or the model cannot be used.
+        ConfigError: `out` exists already, has another suffix, or its partial file belongs to another job or is being
+            written by another run.
+        PalateError: the data, the model, or what the partial file holds cannot be used.
     """
     config = resolve(ScoreConfig, config, settings)
-    out, source = Path(config.out), _only_source(config)
-    if out.exists() and not config.overwrite:
-        raise ConfigError(f"{out} exists already; choose another --out, or --overwrite")
+    source = _only_source(config)
+    _refuse_finished(config)
     data = read_groups(
         source,
         split=config.split,
@@ -93,34 +94,58 @@ def score(
         on_bad_row=config.on_bad_row,
         require_comparisons=False,
     )
-    out.parent.mkdir(parents=True, exist_ok=True)
-    if data.dropped:
-        write_dropped(out.with_name(f"{out.name}.dropped.jsonl"), data.dropped)
     say(f"{source}: {data.summary()}")
     model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
     for remark in model.remarks:
         say(f"warning: {remark}")
-    partial = out.with_name(f"{out.name}.partial")
+    partial = Path(f"{config.out}.partial")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    with held(partial):
+        _refuse_finished(config)  # by another run, since this one looked
+        result = _score(config, data, model, partial, say, on_progress)
+        partial.unlink()
+    return result
+
+
+def _refuse_finished(config: ScoreConfig) -> None:
+    if Path(config.out).exists() and not config.overwrite:
+        raise ConfigError(f"{config.out} exists already; choose another --out, or --overwrite")
+
+
+def _score(
+    config: ScoreConfig,
+    data: PreferenceData,
+    model: RewardModel,
+    partial: Path,
+    say: Callable[[str], object],
+    on_progress: Callable[[int, int], None] | None,
+) -> ScoreResult:
+    """All but the reading; the caller holds the partial file."""
+    out, total = Path(config.out), len(data.groups)
     resumed = resume(partial, _job(config, data.groups, model), restart=config.overwrite)
     if resumed:
         say(f"{resumed} prompts were scored by an earlier run: going on behind them")
+    listed = out.with_name(f"{out.name}.dropped.jsonl")
+    if data.dropped:
+        write_dropped(listed, data.dropped)
+    else:
+        listed.unlink(missing_ok=True)  # an earlier run's
     run = ScoringRun(use_cache=config.layout != "padded", say=say)
     start = time.perf_counter()
     done = resumed
-    if resumed < len(data.groups):
+    if resumed < total:
         prepare(model, data.groups, config, run)
     for number in append(partial, score_windows(model, data.groups[resumed:], config, run)):
         done += number
         if on_progress is not None:
-            on_progress(done, len(data.groups))
+            on_progress(done, total)
     seconds = time.perf_counter() - start
-    found = count(partial)
+    found = count(partial, expected=total)
     result = ScoreResult(
         out, found.prompts, resumed, found.unscored, found.truncated, data.dropped, run=run, seconds=seconds
     )
     write_text(out.with_name(out.name + SUMMARY), json.dumps(_summary(result, config, model), indent=2) + "\n")
     put_in_place(partial, out)
-    partial.unlink()
     return result
 
 

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from palate.errors import ConfigError
+from palate.errors import ConfigError, DataError
 
 _ROWS = 10_000  # rows of a Parquet row group
 
@@ -82,15 +82,31 @@ def append(partial: Path, windows: Iterable[list[dict[str, Any]]]) -> Iterator[i
 
 
 def read_lines(partial: Path) -> Iterator[dict[str, Any]]:
-    """The lines of a partial file, parsed."""
-    with partial.open(encoding="utf-8") as file:
+    """The lines of a partial file, parsed.
+
+    Raises:
+        DataError: one of them is not as it was written.
+    """
+    with partial.open("rb") as file:
         next(file)  # the job's identity
-        for line in file:
-            yield json.loads(line)
+        for number, line in enumerate(file, 2):
+            try:
+                yield json.loads(line)
+            except ValueError as error:
+                message = f"not a line of rewards ({error}); delete {partial} and run the same command again"
+                raise DataError(message, reason="broken-partial", where=f"{partial}:{number}") from error
 
 
-def count(partial: Path) -> Counts:
-    """What all lines say, those of earlier runs included."""
+def count(partial: Path, *, expected: int) -> Counts:
+    """What all lines say, those of earlier runs included.
+
+    Args:
+        partial: with all its lines.
+        expected: how many.
+
+    Raises:
+        DataError: there are more or fewer, or one of them is not as it was written.
+    """
     unscored: Counter[str] = Counter()
     truncated = prompts = 0
     for line in read_lines(partial):
@@ -98,6 +114,12 @@ def count(partial: Path) -> Counts:
         truncated += line.get("truncated_tokens", 0) > 0
         if line["rewards"] is None:
             unscored[line["reason"]] += 1
+    if prompts != expected:
+        message = (
+            f"it holds {prompts} lines for {expected} prompts, so something else has written to it; delete it and run "
+            "the same command again"
+        )
+        raise DataError(message, reason="broken-partial", where=str(partial))
     return Counts(prompts, dict(unscored), truncated)
 
 

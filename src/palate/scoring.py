@@ -18,7 +18,7 @@ from palate.errors import NonFiniteError
 from palate.model.prompt_cache import Advance, PromptCache, cached_tokens, check_prompt_cache, pays, pool_cached, take
 from palate.model.quantize import Agreement, measure_agreement, quantize_body
 from palate.model.reward_model import RewardModel
-from palate.packing.plan import pack
+from palate.packing.bins import pack
 from palate.prefix_tree import WORTH_SHARING, common_prefix_length
 from palate.records import TokenizedGroup
 

@@ -9,6 +9,7 @@ import torch
 
 from palate.auditing.local import LocalScorer, RewardMemory, group_key, model_key
 from palate.data.simulate import simulate
+from palate.model.head import RewardHead
 from palate.model.reward_model import RewardModel
 from palate.records import Message
 from palate.testing.tiny import tiny_reward_model
@@ -72,6 +73,18 @@ def test_the_memory_is_of_one_model() -> None:
         else:
             setattr(other, change, torch.bfloat16 if change == "compute_dtype" else 7)
         assert model_key(other) != key, change
+
+
+def test_the_memory_knows_the_whole_head_and_the_pooling() -> None:
+    model = tiny_reward_model(pooling="attention", head=RewardHead(32, bias=True))
+    keys = [model_key(model)]
+    for tensor in (model.head.score.weight, model.head.score.bias, model.pooling.query):
+        with torch.no_grad():
+            tensor.view(-1)[0] += 1e-3
+        keys.append(model_key(model))
+    model.pooling.register_buffer("more", torch.ones(1), persistent=False)
+    keys.append(model_key(model))
+    assert len(set(keys)) == 5
 
 
 def test_groups_are_told_apart_by_turns_and_roles() -> None:

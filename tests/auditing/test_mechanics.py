@@ -13,6 +13,7 @@ from torch import Tensor
 from palate.auditing.limits import audit_thresholds
 from palate.auditing.local import LocalScorer
 from palate.auditing.mechanics import check_mechanics
+from palate.auditing.remote import Refusal
 from palate.auditing.scorer import Floats
 from palate.auditing.shifts import TEXTS, sample
 from palate.auditing.subject import Opened, open_checkpoint
@@ -158,6 +159,18 @@ def test_texts_beyond_the_length_that_the_model_reads(saved: Path) -> None:
     assert found == {"truncation": "warn" if np.isnan(rewards).mean() < 0.5 else "fail"}
 
 
+def test_texts_that_are_all_beyond_that_length(saved: Path) -> None:
+    opened = open_checkpoint(str(saved))
+    assert opened.model is not None
+    opened.model.max_length = 5
+    scorer = LocalScorer(opened.model, "rm")
+    rewards = np.concatenate(scorer.score(GROUPS))
+    assert np.isnan(rewards).all()
+    check = check_mechanics(opened, scorer, GROUPS, rewards, audit_thresholds())
+    assert names(check)["truncation"] == "fail"
+    assert "every text that was looked at is too long" in str(check.section.blocks)
+
+
 def test_half_precision_is_not_taken_for_another_reading(saved: Path) -> None:
     opened = open_checkpoint(str(saved), dtype="bf16")
     assert opened.model is not None
@@ -209,6 +222,22 @@ def test_servers_are_judged_by_their_numbers(rule: Callable[[float, int], float]
     scorer = Served(rule)
     rewards = np.concatenate(scorer.score(GROUPS))
     assert names(check_mechanics(None, scorer, GROUPS, rewards, audit_thresholds())) == expected
+
+
+def test_what_a_server_refuses_is_not_called_too_long() -> None:
+    scorer = Served(lambda length, _: length)
+    rewards = np.concatenate(scorer.score(GROUPS))
+    rewards[:5] = np.nan
+    refusals = {"template-refused": Refusal(4, "roles must alternate"), "internal": Refusal(1, "out of order")}
+    check = check_mechanics(None, scorer, GROUPS, rewards, audit_thresholds(), refusals=refusals)
+    (finding,) = check.findings
+    assert (finding.id, finding.severity, finding.count) == ("refused", "warn", 5)
+    assert "template-refused, 4 times: roles must alternate; internal, 1 times: out of order" in finding.title
+    assert "length" not in finding.cure
+    assert check.facts["mechanics.refused"] == {"template-refused": 4, "internal": 1}
+    rewards[5:9] = np.nan
+    check = check_mechanics(None, scorer, GROUPS, rewards, audit_thresholds(), refusals=refusals)
+    assert {finding.id: finding.count for finding in check.findings} == {"truncation": 4, "refused": 5}
 
 
 def test_rewards_that_change_with_company_are_told_from_random_ones() -> None:

@@ -12,6 +12,8 @@ from palate.auditing.slices import slices_of
 from palate.data.simulate import simulate
 from palate.health.corpus import Corpus, build_corpus
 from palate.metrics import evaluate_pairs
+from palate.records import Comparison, Message, PreferenceGroup
+from palate.report.findings import Finding
 
 MADE = simulate(200, seed=1)
 
@@ -75,6 +77,47 @@ def test_a_part_that_is_turned_round_is_found(corpus: Corpus, quality: Floats) -
     check = check_ranking(Scored(corpus, rewards), audit_thresholds())
     (finding,) = (finding for finding in check.findings if finding.id == "weak-slice")
     assert "chosen is: shorter" in finding.title
+
+
+def weak_parts(odd: list[list[bool]], folder: Path) -> list[Finding]:
+    """`weak-slice`, where the prompts of one source are ranked right or wrong as told, and nine in ten of the others.
+
+    Args:
+        odd: a prompt each: whether each of its pairs is ranked right; pairs share no response.
+        folder: for texts.
+    """
+    prompts = [(f"odd {n}", "odd", pairs) for n, pairs in enumerate(odd)]
+    prompts += [(f"plain {n}", "plain", [n % 10 > 0]) for n in range(300)]
+    groups = [
+        PreferenceGroup(
+            name,
+            (Message("user", name),),
+            tuple((Message("assistant", f"{place:02} to {name}"),) for place in range(2 * len(pairs))),
+            tuple(Comparison(2 * place, 2 * place + 1) for place in range(len(pairs))),
+            source=source,
+        )
+        for name, source, pairs in prompts
+    ]
+    right = np.array([one for _, _, pairs in prompts for one in pairs])
+    rewards = np.column_stack([right, ~right]).ravel().astype(np.float64)
+    check = check_ranking(Scored(build_corpus(groups, folder), rewards), audit_thresholds())
+    return [finding for finding in check.findings if finding.id == "weak-slice"]
+
+
+def test_pairs_of_a_few_prompts_make_no_part_weak(tmp_path: Path) -> None:
+    assert weak_parts([[False] * 45], tmp_path) == []
+    assert weak_parts([[False] * 5] * 19, tmp_path) == []
+    (finding,) = weak_parts([[False] * 5] * 20, tmp_path)
+    assert "source: odd" in finding.title
+
+
+def test_pairs_that_go_with_their_prompt_count_as_fewer(tmp_path: Path) -> None:
+    together = [[n >= 6] * 6 for n in range(20)]
+    assert weak_parts(together, tmp_path) == []
+    (finding,) = weak_parts(
+        [[right] for pairs in together for right in pairs], tmp_path
+    )  # as many, each of its own prompt
+    assert "accuracy is 0.700 on 120 pairs" in finding.title
 
 
 def test_what_has_no_reward_is_left_out_and_counted(corpus: Corpus, quality: Floats) -> None:

@@ -87,6 +87,20 @@ def test_the_temperature_goes_into_the_contract(folder: Path, tmp_path: Path) ->
             palate.audit(model=str(tmp_path / "rm"), save_temperature=True, **settings)
 
 
+def test_without_a_temperature_there_are_the_reports_and_then_an_error(folder: Path, tmp_path: Path) -> None:
+    settings = {"data": str(folder / "held.jsonl"), "save_temperature": True, "battery": "none", "probes": 0}
+    before = (folder / "rm" / "palate.json").read_text()
+    with pytest.raises(ConfigError, match="save-temperature needs data that a temperature can be fitted to"):
+        palate.audit(model=str(folder / "rm"), max_groups=10, out=str(tmp_path / "a"), **settings)
+    assert (folder / "rm" / "palate.json").read_text() == before
+    assert json.loads((tmp_path / "a" / "audit.json").read_text())["facts"]["ranking.pairs"] > 0
+    tiny_reward_model().save_pretrained(tmp_path / "rm")
+    (tmp_path / "rm" / "palate.json").unlink()
+    with pytest.raises(ConfigError, match=r"palate\.json, which .*rm does not have"):
+        palate.audit(model=str(tmp_path / "rm"), out=str(tmp_path / "b"), **settings | {"data": "./nowhere.jsonl"})
+    assert not (tmp_path / "b").exists()
+
+
 def test_what_cannot_run_is_an_error(folder: Path, tmp_path: Path) -> None:
     settings = {"model": str(folder / "rm"), "out": str(tmp_path / "a")}
     with pytest.raises(DataError, match="no such file"):

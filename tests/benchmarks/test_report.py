@@ -14,6 +14,7 @@ from benchmarks import data, report, scaling
 from palate.data.load import read_groups
 
 SUBJECT = """
+import os
 import sys
 from benchmarks.turns import Turns
 
@@ -24,6 +25,8 @@ for step in range(2):
     turns.wait()
     if sys.argv[1] == "broken" and step:
         raise ValueError("out of luck")
+    if sys.argv[1] == "killed":
+        os.kill(os.getpid(), 9)
     open(sys.argv[2], "a").write(sys.argv[1])
     turns.done(step=step)
 turns.wait()
@@ -115,6 +118,11 @@ def test_programs_take_turns(subject: str, tmp_path: Path) -> None:
 def test_a_program_that_fails_says_why(subject: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="out of luck"):
         take_turns(subject, {"broken": ["broken", str(tmp_path / "order")]}, steps=2)
+
+
+def test_a_program_that_is_killed_says_by_what(subject: str, tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="was killed by SIGKILL; it had, as a rule, more memory"):
+        take_turns(subject, {"killed": ["killed", str(tmp_path / "order")]}, steps=2)
 
 
 def test_random_pairs_have_the_lengths_asked_for(tmp_path: Path) -> None:

@@ -79,6 +79,18 @@ def test_the_longer_response_wins_half_the_time_in_every_stratum(tmp_path: Path,
     assert result.strata == 10
 
 
+def test_weights_that_are_there_already_count_before_and_after(tmp_path: Path) -> None:
+    groups = [pair(n, 40, 20, weight=2.0) for n in range(100)] + [pair(n, 20, 40) for n in range(100, 200)]
+    source = write_groups(tmp_path / "in.jsonl", groups)
+    result = balance(str(source), out=str(tmp_path / "out.jsonl"), mode="weights")
+    assert longer_wins(tuple(groups)) == pytest.approx(2 / 3)
+    assert result.before.value == pytest.approx(2 / 3)
+    assert longer_wins(read_preferences(str(result.out)).groups) == pytest.approx(0.5)
+    assert result.after.value == pytest.approx(0.5)
+    counted = balance(str(source), out=str(tmp_path / "s.jsonl"))
+    assert (counted.before.value, counted.after.value) == (0.5, 0.5)
+
+
 def test_a_subset_keeps_as_many_as_any_could() -> None:
     """Against all subsets of a small set: none that is balanced in each stratum is larger."""
     rng = np.random.default_rng(0)

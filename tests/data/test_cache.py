@@ -147,6 +147,35 @@ def test_what_a_kill_left_is_swept_after_a_day(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [".making-young", KEY]
 
 
+def test_what_another_process_removes_meanwhile_is_not_swept_and_stops_no_caching(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = folder / ".making-gone"
+    gone.mkdir(parents=True)
+    glob = Path.glob
+
+    def listed(path: Path, pattern: str) -> list[Path]:
+        found = list(glob(path, pattern))
+        if gone.exists():
+            gone.rmdir()
+        return found
+
+    monkeypatch.setattr(Path, "glob", listed)
+    maker = Maker()
+    maker.get()
+    assert maker.said == [f"tokens kept in the cache: {folder / KEY}"]
+
+
+def test_other_users_may_read_an_entry_as_far_as_the_umask_lets_them(folder: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        Maker().get()
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (folder / KEY, *(folder / KEY).iterdir())}
+    assert modes == {KEY: 0o750, "tokens.arrow": 0o640, "entry.json": 0o640}
+
+
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     place = tmp_path / "temporary"

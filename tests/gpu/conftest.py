@@ -3,10 +3,13 @@
 import pytest
 import torch
 
+from palate.model.kernels import avoid_cudnn_attention
+
 
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """The GPU; nothing here runs without one."""
     if not torch.cuda.is_available():
         pytest.skip("needs a GPU")
+    avoid_cudnn_attention()
     return torch.device("cuda", torch.cuda.current_device())

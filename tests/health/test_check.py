@@ -92,6 +92,18 @@ def test_tokens_are_counted_with_a_tokenizer(clean: Path, tmp_path: Path) -> Non
         check_data(data=(str(clean),), tokenizer="./nowhere")
 
 
+def test_tokens_are_counted_of_the_groups_that_are_checked_alone(clean: Path, tmp_path: Path) -> None:
+    model = save_tiny_causal_lm(tmp_path / "model")
+    short = tmp_path / "short.jsonl"
+    short.write_text("".join(clean.read_text().splitlines(keepends=True)[:20]))
+    limited, whole = (
+        check_data(data=(str(path),), tokenizer=str(model), max_groups=most, workers=1).facts
+        for path, most in ((clean, 20), (short, None))
+    )
+    assert limited["rows.groups"] == 20
+    assert limited["tokens.unshared"] == whole["tokens.unshared"]
+
+
 def test_rewards_of_a_model_rank_the_labels(clean: Path, tmp_path: Path) -> None:
     made = simulate(150, seed=5)
     scores = tmp_path / "scores.jsonl"

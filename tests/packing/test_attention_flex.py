@@ -130,3 +130,26 @@ def test_layers_of_different_caps_and_windows_share_a_layout(eager) -> None:
         expected, _ = dense_tree_attention(layer(), *states, None, palate_layout=batch.layout, **options)
         torch.testing.assert_close(found, expected, atol=5e-6, rtol=1e-5)
     assert Blocks.of(layout_of("less than a block").segments, None).full.shape == (2, 2)  # a size of 1 would be special
+
+
+@pytest.mark.slow
+@torch.no_grad()
+def test_compiled_it_serves_every_length_with_one_graph_a_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU forward alone is compiled; lengths of whole blocks are lengths like any other."""
+    monkeypatch.setattr(interface, "choose_path", lambda *_, **__: Path("flex", "forced"))
+    torch._dynamo.reset()
+    flex._kernel.cache_clear()
+    packs = [*LONG.values(), (token_group(256, (128, 128)),), (token_group(500, (12, 128)),)]
+    assert sum(collate_tree(groups).num_tokens % BLOCK == 0 for groups in packs) >= 2
+    graphs = []
+    for groups in packs:
+        batch = collate_tree(groups)
+        states = random_states(batch.num_tokens, (9, 3), 16)
+        for window in (None, 100):
+            found, _ = tree_attention(layer(), *states, None, palate_layout=batch.layout, sliding_window=window)
+            expected, _ = dense_tree_attention(
+                layer(), *states, None, palate_layout=batch.layout, sliding_window=window
+            )
+            torch.testing.assert_close(found, expected, atol=5e-6, rtol=1e-5)
+        graphs.append(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+    assert graphs[-1] <= 6, graphs

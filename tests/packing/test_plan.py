@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.read import read_preferences
-from palate.packing.plan import Packing, StepPlan, fill, pack, plan_steps
+from palate.packing.bins import pack
+from palate.packing.plan import Packing, StepPlan, fill, plan_steps
 
 TOKENS = st.lists(st.integers(1, 300), max_size=60)
 SIZES = st.lists(st.integers(0, 12), max_size=40)

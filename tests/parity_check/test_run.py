@@ -110,7 +110,7 @@ def test_the_key_is_sent(saved: str, model: RewardModel, tmp_path: Path, monkeyp
 
     use(Locked(model), monkeypatch)
     key = tmp_path / "key"
-    key.write_text("sesame\n")
+    key.write_text("# of the team\n\nsesame\nanother\n")
     assert main(["parity", saved, "--url", "http://fake", "--api-key-file", str(key)]) == 0
     assert main(["parity", saved, "--url", "http://fake"]) == 2
 

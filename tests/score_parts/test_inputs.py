@@ -21,13 +21,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def found(*sources: Path | str) -> list[tuple[str, str]]:
-    return [(Path(file.path).name, file.stem) for file in find_inputs([str(source) for source in sources]).files]
+OUT = Path("nowhere")
+
+
+def found(*sources: Path | str, out: Path = OUT) -> list[tuple[str, str]]:
+    return [(Path(file.path).name, file.stem) for file in find_inputs([str(source) for source in sources], out).files]
 
 
 def test_a_folder_gives_all_data_files_below_it_under_their_place(folder: Path) -> None:
     assert found(folder) == [("a.CSV", "a"), ("b.jsonl", "b"), ("c.json.gz", "sub/c"), ("d.parquet", "sub/d")]
-    assert find_inputs([str(folder)]).ignored == 2
+    assert find_inputs([str(folder)], OUT).ignored == 2
 
 
 def test_a_pattern_gives_files_under_their_place_below_its_fixed_part(folder: Path) -> None:
@@ -48,16 +51,50 @@ def test_a_name_with_brackets_is_a_name_where_there_is_such_a_file(tmp_path: Pat
 @pytest.mark.parametrize("source", ["nowhere.jsonl", "owner/dataset", "simulated"])
 def test_what_is_not_there_is_said(source: str) -> None:
     with pytest.raises(DataError, match="no such file or folder"):
-        find_inputs([source])
+        find_inputs([source], OUT)
 
 
 def test_nothing_readable_nothing_named_and_twice_the_same_are_refused(folder: Path) -> None:
     with pytest.raises(DataError, match="no data file here"):
-        find_inputs([str(folder / "README.md")])
+        find_inputs([str(folder / "README.md")], OUT)
     with pytest.raises(ConfigError, match="names nothing"):
-        find_inputs([])
+        find_inputs([], OUT)
     with pytest.raises(ConfigError, match=r"b\.jsonl twice"):
-        find_inputs([str(folder), str(folder / "sub" / ".." / "b.jsonl")])
+        find_inputs([str(folder), str(folder / "sub" / ".." / "b.jsonl")], OUT)
+
+
+def test_what_palate_wrote_beside_data_is_data_only_where_it_is_named(folder: Path) -> None:
+    plain = found(folder)
+    for name in ("b.jsonl.summary.json", "b.jsonl.dropped.jsonl", "sub/d.summary.json"):
+        (folder / name).write_text("{}")
+    for source in (folder, f"{folder}/**", f"{folder}/**/*.*"):
+        assert found(source) == plain
+        assert find_inputs([str(source)], OUT).own == 3
+    assert find_inputs([str(folder)], OUT).ignored == 2
+    assert found(folder / "b.jsonl.dropped.jsonl") == [("b.jsonl.dropped.jsonl", "b.jsonl.dropped")]
+
+
+def test_what_lies_below_out_is_no_data_of_the_folder_around_it(folder: Path) -> None:
+    plain, out = found(folder), folder / "rewards"
+    (out / "sub").mkdir(parents=True)
+    (out / "b.jsonl").write_text("{}")
+    (out / "sub" / "c.jsonl").write_text("{}")
+    for source in (folder, f"{folder}/**/*.*"):
+        assert found(source, out=out) == plain
+        assert find_inputs([str(source)], out).own == 2
+    assert len(found(folder)) == len(plain) + 2
+    # named itself it is found, for the run to refuse it
+    assert found(out / "b.jsonl", out=out) == [("b.jsonl", "b")]
+    assert found(f"{out}/*.jsonl", out=out) == [("b.jsonl", "b")]
+    assert found(out / "sub", out=out) == [("c.jsonl", "c")]
+
+
+@pytest.mark.parametrize(("pattern", "mended"), [("**.jsonl", "**/*.jsonl"), ("a**/*.csv", "**/a*/*.csv")])
+def test_stars_that_are_no_whole_part_of_a_pattern_are_refused(pattern: str, mended: str, folder: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        find_inputs([f"{folder}/{pattern}"], OUT)
+    assert (caught.value.reason, caught.value.where) == ("bad-pattern", f"{folder}/{pattern}")
+    assert str(caught.value).endswith(f"write {folder}/{mended}")
 
 
 def test_what_is_looked_for_is_what_can_be_read() -> None:

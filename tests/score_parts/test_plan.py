@@ -16,7 +16,7 @@ ROWS = [{"prompt": f"p{n}", "response": f"r{n}"} for n in range(7)]
 
 
 def parts_of(*sources: Path, ending: str = ".jsonl") -> tuple[Part, ...]:
-    files = find_inputs([str(source) for source in sources]).files
+    files = find_inputs([str(source) for source in sources], Path("nowhere")).files
     return plan_parts({file: take_stamp(Path(file.path)) for file in files}, ending)
 
 

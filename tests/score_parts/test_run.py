@@ -14,13 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from tests.score_parts.conftest import rows_of, write_folder, write_jsonl
 
-from palate import score_file
+from palate import lock, score_file
 from palate.cli.main import main
 from palate.config import ScoreConfig
 from palate.errors import ConfigError, ModelError
 from palate.model.reward_model import RewardModel
 from palate.score_file import score
-from palate.score_parts import lock, worker
+from palate.score_parts import worker
 from palate.score_parts.progress import Progress
 from palate.score_parts.run import FilesResult, score_files
 from palate.testing.separate import sharp_reward_model
@@ -338,7 +338,7 @@ def test_int8_is_compared_once_and_noted(config: ScoreConfig) -> None:
 
 def test_two_runs_at_once_are_refused(config: ScoreConfig) -> None:
     Path(config.out).mkdir()
-    with lock.held(Path(config.out) / ".lock"), pytest.raises(ConfigError, match="held by another palate score"):
+    with lock.held(Path(config.out) / ".lock"), pytest.raises(ConfigError, match="held by another palate process"):
         score_files(config)
     score_files(config)
 
@@ -403,6 +403,22 @@ def test_other_peoples_folders_are_left_alone(config: ScoreConfig, tmp_path: Pat
     with pytest.raises(ConfigError, match="is no manifest of palate score"):
         score_files(replace(config, out=str(tmp_path / "mine")))
     assert (tmp_path / "mine" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.usefixtures("every_event")
+def test_rewards_may_lie_in_a_folder_below_the_data(config: ScoreConfig) -> None:
+    whole = files_of(elsewhere(config))
+    inside, said = replace(config, out=f"{config.data[0]}/rewards"), []
+    with pytest.raises(Stop):
+        score_files(inside, on_progress=stop_after(13))
+    result = score_files(inside, say=said.append)
+    assert (result.totals.files, result.totals.prompts, result.resumed >= 12) == (6, 34, True)
+    assert files_of(inside.out) == whole
+    assert [line for line in said if "as palate wrote them" in line and inside.out in line]
+    assert score_files(inside).computed_tokens == 0
+    for data in (f"{inside.out}/a.jsonl", f"{inside.out}/sub"):
+        with pytest.raises(ConfigError, match="of the data lies in out"):
+            score_files(replace(inside, data=(data,)))
 
 
 def command(config: ScoreConfig, *more: str) -> int:

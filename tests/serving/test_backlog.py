@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palate.prefix_tree import WORTH_SHARING, find_prefix_tree
-from palate.serving.backlog import Backlog, Ticket, Work, shared_tokens, sort_key
+from palate.prefix_tree import WORTH_SHARING, find_prefix_tree, shared_tokens, sort_key
+from palate.serving.backlog import Backlog, Ticket, Work
 from palate.serving.encoding import Encoded
 
 
@@ -137,10 +136,3 @@ def test_everything_is_taken_once_within_the_budget(rows: list[tuple[str, int, i
                 groups.append([ids])
         tokens = sum(find_prefix_tree(group).num_tokens for group in groups)
         assert len(pack) == 1 or tokens <= budget
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "same"), [([1, 2], [1, 2], 1), ([1], [2], 0), ([1, 2, 3], [1, 3, 3], 1), ([1, 2], [1], 0)]
-)
-def test_shared_tokens(first: list[int], second: list[int], same: int) -> None:
-    assert shared_tokens(np.array(first), np.array(second)) == same

@@ -22,8 +22,8 @@ from palate.testing.separate import sharp_reward_model
 from palate.testing.tiny import tiny_reward_model
 
 
-async def readiness(model: RewardModel) -> tuple[int, dict[str, Any]]:
-    app = create_app(Engine(model), Settings())
+async def readiness(model: RewardModel, **options: Any) -> tuple[int, dict[str, Any]]:
+    app = create_app(Engine(model, **options), Settings())
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://test")
     async with app.router.lifespan_context(app), client:
         first = await client.get("/readyz")
@@ -40,6 +40,16 @@ def test_a_sound_model_becomes_ready() -> None:
     async def main() -> None:
         code, told = await readiness(sharp_reward_model())
         assert (code, told["state"]) == (200, "ready")
+        assert told["why"].startswith(f"served rewards are those of the process ({NUM_TEXTS} texts")
+
+    run(main())
+
+
+@pytest.mark.parametrize("max_waiting", [1, 8, NUM_TEXTS - 1])
+def test_a_server_of_few_at_a_time_becomes_ready_too(max_waiting: int) -> None:
+    async def main() -> None:
+        code, told = await readiness(sharp_reward_model(), max_waiting=max_waiting)
+        assert (code, told["state"]) == (200, "ready"), told["why"]
         assert told["why"].startswith(f"served rewards are those of the process ({NUM_TEXTS} texts")
 
     run(main())

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable
 from http.client import HTTPException
@@ -60,24 +61,23 @@ class Clients:
             return json.load(answer)["data"][0]["score"]
 
 
-async def until(happens: Callable[[], bool], server: Process) -> None:
+async def until(happens: Callable[[], object], server: Process) -> None:
     while not happens():
         assert server.popen.poll() is None
         await asyncio.sleep(0.05)
 
 
 async def kill_one(clients: Clients, server: Process) -> set[int]:
-    """Under load; returns those that were there before, once another has taken the place of the killed one."""
+    """Under load; returns those that were there before, once another has taken the killed one's place and answers."""
     async with asyncio.timeout(240), asyncio.TaskGroup() as tasks:
         for number in range(4):
             tasks.create_task(clients.run(number))
-        await until(lambda: len(clients.answers) > 20, server)
+        await until(lambda: len(clients.answers) > 20 and len(replicas(server)) == 2, server)
         before = replicas(server)
-        victim = min(before)
-        os.kill(victim, signal.SIGKILL)
-        await until(lambda: len(replicas(server)) == 2 and victim not in replicas(server), server)
-        (new,) = replicas(server) - before
-        await until(lambda: any(line.get("process") == new and "status" in line for line in server.log()), server)
+        os.kill(min(before), signal.SIGKILL)
+        await until(lambda: replicas(server) - before, server)
+        new = replicas(server) - before
+        await until(lambda: any(line.get("process") in new and "status" in line for line in server.log()), server)
         clients.stop.set()
     return before
 
@@ -137,3 +137,32 @@ def test_a_server_of_which_no_process_ever_listens_gives_up(monkeypatch: pytest.
         for name, handler in before.items():
             signal.signal(name, handler)
     assert 3 <= Dies.started <= 6
+
+
+@pytest.mark.parametrize(
+    ("given", "count", "expected"),
+    [
+        (None, 2, ["0", "1", "0"]),
+        ("2,3", 2, ["2", "3", "2"]),
+        ("GPU-8f, MIG-2a ,GPU-11", 3, ["GPU-8f", "MIG-2a", "GPU-11"]),
+        ("1,0,-1,2", 2, ["1", "0", "1"]),  # CUDA sees what stands before the first that is none
+    ],
+)
+def test_replicas_take_turns_on_the_devices_that_the_user_names(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, count: int, expected: list[str]
+) -> None:
+    seen: list[str] = []
+    served = SimpleNamespace(run=lambda *_, **__: seen.append(os.environ["CUDA_VISIBLE_DEVICES"]) or 0)
+    monkeypatch.setitem(sys.modules, "a_server", served)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+    monkeypatch.setattr(replicas_module.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(replicas_module.logs, "configure", lambda: None)
+    ready = SimpleNamespace(release=None)
+    for number in range(3):
+        with monkeypatch.context() as process:
+            process.setenv("CUDA_VISIBLE_DEVICES", given or "")
+            if given is None:
+                process.delenv("CUDA_VISIBLE_DEVICES")
+            with pytest.raises(SystemExit):
+                replicas_module._serve_one("a_server:run", ServeConfig(model="rm"), None, (), number, ready)
+    assert seen == expected

@@ -14,7 +14,8 @@ from palate.data.render import render, tokenize
 from palate.model.backbone import load_backbone
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup
-from palate.training.run import TrainResult, train
+from palate.training.outcome import TrainResult
+from palate.training.run import train
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ def overfitted(short_pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> T
         eval_data=str(short_pairs),
         out=str(tmp_path_factory.mktemp("run") / "rm"),
         pairs_per_step=PAIRS,
-        epochs=8,
+        epochs=6,
         lr=1e-4,
         save_every=0,
         max_length=512,
@@ -82,9 +83,9 @@ def _palate_rewards(directory: Path, groups: tuple[PreferenceGroup, ...]) -> np.
 
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_plain_transformers_gives_the_same_rewards(overfitted: TrainResult, short_pairs: Path, side: str) -> None:
-    groups = read_preferences(str(short_pairs)).groups
+    groups = read_preferences(str(short_pairs)).groups[::2]
     texts = _texts(groups, overfitted.model.tokenizer)
-    assert len(texts) == 2 * PAIRS
+    assert len(texts) == PAIRS
     ours = _palate_rewards(overfitted.out, groups)
     assert ours.std() > 0.1, "rewards that are all alike would agree with anything"
     np.testing.assert_allclose(_plain_rewards(overfitted.out, texts, side), ours, atol=1e-4, rtol=0)
@@ -94,15 +95,16 @@ def test_merged_lora_gives_the_same_rewards_in_plain_transformers(short_pairs: P
     result = train(
         model="smollm2",
         data=str(short_pairs),
+        max_groups=12,
         eval_fraction=0.0,
         out=str(tmp_path / "rm"),
-        pairs_per_step=16,
+        pairs_per_step=4,
         epochs=2,
         lr=1e-3,
         lora=True,
         save_every=0,
     )
-    groups = read_preferences(str(short_pairs)).groups
+    groups = read_preferences(str(short_pairs), max_groups=12).groups
     ours = np.concatenate([result.model.score(g.prompt, [r[0].content for r in g.responses]) for g in groups])
     reloaded = _palate_rewards(result.out, groups)
     assert ours.std() > 0.05

@@ -8,7 +8,7 @@ import palate
 from palate.auditing.battery import battery_summary, run_battery
 from palate.auditing.local import LocalScorer
 from palate.testing.runs import tiny_run
-from palate.training.run import TrainResult
+from palate.training.outcome import TrainResult
 
 
 class Lines:

@@ -10,7 +10,7 @@ import pytest
 from palate.data.read import read_preferences
 from palate.data.render import tokenize
 from palate.data.split import split_by_prompt
-from palate.errors import ConfigError
+from palate.errors import ConfigError, PalateError
 from palate.evaluation import evaluate_model
 from palate.model.reward_model import RewardModel
 from palate.testing.groups import random_groups
@@ -20,6 +20,7 @@ from palate.training import checkpoints
 from palate.training.checkpoints import Progress
 from palate.training.display import QuietDisplay
 from palate.training.run import train
+from palate.training.setup import alone
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
 
@@ -143,3 +144,38 @@ def test_out_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="is a file; --out must be a directory"):
         train(tiny_run(tmp_path, out=str(tmp_path / "file"), overwrite=True))
+
+
+def test_resume_takes_over_no_foreign_model(tmp_path: Path) -> None:
+    precious = save_tiny_causal_lm(tmp_path / "precious")
+    with pytest.raises(ConfigError, match="holds a model that is not of a run of palate train"):
+        train(tiny_run(tmp_path, out=str(precious)), resume=True)
+
+
+def test_the_earlier_run_goes_only_when_the_new_one_begins(tmp_path: Path) -> None:
+    config = tiny_run(tmp_path, max_steps=1)
+    out = train(config).out
+    before = (out / "model.safetensors").read_bytes()
+    for broken in ({"data": str(tmp_path / "typo.jsonl")}, {"model": str(tmp_path / "typo")}):
+        with pytest.raises(PalateError):
+            train(config, overwrite=True, seed=1, **broken)
+        assert (out / "model.safetensors").read_bytes() == before
+    train(config, overwrite=True, seed=1)
+    assert (out / "model.safetensors").read_bytes() != before
+
+
+def test_two_runs_never_write_into_one_directory(tmp_path: Path) -> None:
+    config = tiny_run(tmp_path, max_steps=1)
+    with alone(config), pytest.raises(ConfigError, match="held by another palate process"):
+        train(config)
+    train(config)
+    assert not list(tmp_path.glob(".*.lock"))
+
+
+def test_only_half_written_checkpoints_are_swept(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints"
+    for name in (".step-00000009.tmp", ".best-00000009.saving", ".trash", "step-00000003"):
+        (folder / name).mkdir(parents=True)
+    (folder / ".DS_Store").touch()
+    checkpoints.sweep(tmp_path)
+    assert names(tmp_path) == [".DS_Store", ".trash", "step-00000003"]

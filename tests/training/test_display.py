@@ -8,12 +8,14 @@ import pytest
 from rich.console import Console
 
 from palate.data.render import tokenize
+from palate.packing.bins import pack
 from palate.records import Comparison, Message, PreferenceGroup
 from palate.testing.groups import random_groups
 from palate.testing.runs import tiny_run
 from palate.testing.tiny import tiny_tokenizer
 from palate.training import loop
-from palate.training.display import ConsoleDisplay, batch_table, rendered_example
+from palate.training.display import ConsoleDisplay
+from palate.training.first_look import batch_table, rendered_example
 from palate.training.journal import StepRecord
 from palate.training.run import train
 
@@ -142,7 +144,8 @@ def test_the_table_of_the_first_step_counts_tokens() -> None:
     groups = tokenize(random_groups(6), tiny_tokenizer(), max_length=9_999).groups
     costs = [group.computed_tokens for group in groups]
     screen, file = console(width=120)
-    screen.print(batch_table(groups, costs, 0, 300))
+    packs = pack(costs, 300)
+    screen.print(batch_table(groups, packs, [sum(costs[i] for i in items) for items in packs], 300))
     rows = [line.split() for line in file.getvalue().splitlines()[2:]]
     numbers = [[int(cell.replace(",", "")) for cell in row] for row in rows]
     assert sum(row[1] for row in numbers) == 6

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,3 +190,15 @@ def test_32_real_pairs_are_learned_by_heart(real_data: Path, tmp_path: Path) -> 
     result = train(config)
     assert result.summary["eval_before"]["accuracy"] == 0.5
     assert result.summary["eval"]["accuracy"] == 1.0
+
+
+@pytest.mark.parametrize("settings", [{"balance_groups": True}, {"loss": "plackett-luce"}])
+def test_centering_counts_a_prompt_once_where_the_likelihood_does(settings: dict[str, Any]) -> None:
+    groups = [token_group(4, (3, 5, 4)), token_group(4, (3, 5))]  # three comparisons, and one
+    batch, rewards = collate_tree(groups), torch.ones(5)
+
+    def loss(centering: float) -> float:
+        config = TrainConfig(model="", data="", out="", centering=centering, **settings)
+        return float(pack_loss(rewards, batch, config).total) / num_terms(groups, config)
+
+    assert loss(0.01) - loss(0.0) == pytest.approx(0.01 * (1 + 1) ** 2, rel=1e-4)

@@ -16,7 +16,8 @@ from palate.testing.runs import tiny_run
 from palate.training import loop
 from palate.training.display import QuietDisplay
 from palate.training.objective import PackLoss
-from palate.training.run import TrainResult, train
+from palate.training.outcome import TrainResult
+from palate.training.run import train
 
 TURN = Message("system", "Answer as a lighthouse keeper would, in as few words as the weather allows.")
 BUDGET = 400

@@ -18,7 +18,8 @@ from palate.records import Comparison, Message, PreferenceGroup
 from palate.testing.groups import random_groups
 from palate.testing.runs import tiny_run, write_groups
 from palate.training.display import QuietDisplay
-from palate.training.run import TrainResult, train
+from palate.training.outcome import TrainResult
+from palate.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
 
@@ -122,7 +123,7 @@ def test_over_long_prompts_are_cut_and_counted(tmp_path: Path) -> None:
     groups = [*(group(n, 2) for n in range(6)), group(6, 2, prompt_words=60), group(7, 60)]
     lines = Lines()
     result = train(tiny_run(tmp_path, groups, max_length=128, over_long="truncate-prompt"), display=lines)
-    assert result.summary["groups"] == {"training": 7, "evaluation": 0, "truncated": 1}
+    assert result.summary["groups"] == {"training": 7, "evaluation": 0, "truncated": 1, "ignored_labels": 0}
     assert result.summary["dropped"] == {"response-over-long": 1}
     assert any("1 group had its prompt cut from the left to 128 tokens" in line for line in lines.said)
 
@@ -216,3 +217,17 @@ def test_a_process_that_another_trainer_has_set_up_is_refused(tmp_path: Path) ->
             train(config)
     finally:
         AcceleratorState._reset_state()
+
+
+def test_what_was_fitted_to_the_weights_before_is_not_said_of_those_after(tmp_path: Path) -> None:
+    first = train(tiny_run(tmp_path, max_steps=1))
+    first.model.save_pretrained(first.out, temperature=2.5)
+    again = tiny_run(tmp_path, max_steps=2, eval_every=1)
+    second = train(again, model=str(first.out), out=str(tmp_path / "second"), eval_data=again.data)
+    best = RewardModel.from_pretrained(next((second.out / "checkpoints").glob("best-*")))
+    assert first.model.contract is not None
+    for contract in (second.model.contract, best.contract):
+        assert contract is not None
+        assert contract.temperature is None
+        assert contract.reward_std is not None
+        assert contract.reward_mean != first.model.contract.reward_mean

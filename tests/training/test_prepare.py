@@ -21,8 +21,9 @@ from palate.data.load import read_groups
 from palate.data.render import tokenize
 from palate.data.split import split_by_prompt
 from palate.errors import ConfigError, DataError
+from palate.model.reward_model import RewardModel
 from palate.packing.plan import Plan, StepPlan
-from palate.records import Message
+from palate.records import Comparison, Message
 from palate.testing.groups import random_groups
 from palate.testing.runs import tiny_run, write_groups
 from palate.testing.tiny import tiny_tokenizer
@@ -30,8 +31,10 @@ from palate.training import loop
 from palate.training import prepare as module
 from palate.training import run as run_module
 from palate.training.display import ConsoleDisplay, QuietDisplay
-from palate.training.prepare import PreparedData, prepare, read
-from palate.training.run import TrainResult, train
+from palate.training.outcome import TrainResult
+from palate.training.prepare import prepare, read
+from palate.training.prepared import PreparedData
+from palate.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
 
@@ -185,6 +188,38 @@ def test_a_damaged_entry_is_said_and_made_anew(tmp_path: Path, cache: Path, toke
     assert any(line.startswith("warning: the cache entry") and "damaged" in line for line in said)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_data_that_changes_before_it_is_tokenized_is_refused_and_not_kept(
+    kept: bool, tmp_path: Path, cache: Path
+) -> None:
+    config = config_in(tmp_path, cache=kept)
+    raw = read(config, QuietDisplay())
+    rows = Path(config.data).read_text().splitlines()
+    row = json.loads(rows.pop())
+    row["responses"][1] += " changed"
+    Path(config.data).write_text("\n".join([*rows, json.dumps(row)] if kept else rows) + "\n")
+    with pytest.raises(DataError, match=r"data\.jsonl: was written to while it was being read") as caught:
+        prepare(raw, tiny_tokenizer(), config, QuietDisplay())
+    assert (caught.value.reason, caught.value.where) == ("changed", config.data)
+    assert [path.suffix for path in cache.glob("*")] == ([".json"] if kept else [])
+    data, _ = prepared(config)
+    assert len(data.training) + len(data.evaluation) == (39 if kept else 38)
+
+
+def test_data_that_changes_while_it_is_read_is_refused_and_not_kept(tmp_path: Path, cache: Path) -> None:
+    config = config_in(tmp_path)
+
+    class Meddling(Lines):
+        def counting(self, what: str, total: int | None) -> Any:
+            with Path(config.data).open("a") as file:
+                file.write("\n")
+            return super().counting(what, total)
+
+    with pytest.raises(DataError, match="was written to while it was being read"):
+        read(config, Meddling())
+    assert not list(cache.glob("*"))
+
+
 def test_a_broken_row_is_found_before_a_model_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_in(tmp_path)
     with Path(config.data).open("a") as file:
@@ -250,7 +285,7 @@ def test_planned_packs_are_run_and_change_nothing_but_the_rows(tmp_path: Path, m
         return StepPlan(step.epoch, step.groups)
 
     monkeypatch.setattr(Plan, "__getitem__", unpacked)
-    monkeypatch.setattr("palate.training.loop.pack", lambda costs, *_rest, **_options: (tuple(range(len(costs))),))
+    monkeypatch.setattr("palate.training.prepared.pack", lambda costs, *_rest, **_options: (tuple(range(len(costs))),))
     theirs = train(config, out=str(tmp_path / "oracle"))
     assert min(planned) >= 1
     assert max(planned) > 1
@@ -347,3 +382,40 @@ def test_progress_of_reading_is_a_bar_or_a_line_now_and_then(
     for _ in range(3):
         advance(10)
     assert [line for line in file.getvalue().splitlines() if line.strip()] == ["reading 20" + ("/30" if total else "")]
+
+
+def test_without_sharing_a_pack_stays_within_its_budget_padding_included(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long, short = random_groups(1, words=60), random_groups(12, words=2, seed=1)
+    config = tiny_run(tmp_path, [*long, *short], layout="padded", tokens_per_pack=1400, pairs_per_step=100)
+    sizes: list[int] = []
+    original = RewardModel.forward
+
+    def forward(model: RewardModel, batch: Any) -> Any:
+        if model.training:
+            sizes.append(batch.input_ids_BT.numel())
+        return original(model, batch)
+
+    monkeypatch.setattr(RewardModel, "forward", forward)
+    ours = train(config)
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(sizes) == 2  # the long one and a few short ones would pad to many times as much
+    assert 1000 < max(sizes) <= 1400
+    theirs = train(config, out=str(tmp_path / "oracle"), tokens_per_pack=100_000)
+    assert log_of(ours)[0]["loss"] == pytest.approx(log_of(theirs)[0]["loss"], abs=1e-6)
+    assert_same_weights(ours, theirs, 1e-5)
+
+
+def test_packs_cannot_be_filled_beforehand_without_sharing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="pack-window fills packs of shared prompts"):
+        train(config_in(tmp_path, layout="padded", pack_window=8))
+
+
+def test_labels_that_a_ranking_loss_does_not_see_are_counted_and_said(tmp_path: Path) -> None:
+    first, *others = random_groups(6)
+    weighted = replace(first, comparisons=(Comparison(0, 1, weight=5.0),))
+    lines = Lines()
+    result = train(tiny_run(tmp_path, [weighted, *others], loss="plackett-luce"), display=lines)
+    assert any(line.startswith("warning: 1 groups have weights, margins or shared labels") for line in lines.said)
+    assert result.summary["groups"]["ignored_labels"] == 1

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,8 @@ from palate.errors import ConfigError, NonFiniteError
 from palate.testing.groups import random_groups
 from palate.testing.runs import tiny_run, write_groups
 from palate.training import checkpoints, loop
-from palate.training.run import TrainResult, train
+from palate.training.outcome import TrainResult
+from palate.training.run import train
 
 pytestmark = pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
 
@@ -118,7 +120,7 @@ def test_killed_after_the_last_step_and_before_the_model_is_saved(
 ) -> None:
     config = config_in(tmp_path, save_every=1)
     with monkeypatch.context() as patch:
-        patch.setattr("palate.training.run.summarise", lambda **_known: (_ for _ in ()).throw(Killed))
+        patch.setattr("palate.training.outcome.summarise", lambda **_known: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             train(config)
     train(config, resume=True)
@@ -197,3 +199,40 @@ def test_a_stopped_run_goes_on_with_skip(tmp_path: Path, monkeypatch: pytest.Mon
     result = train(config, resume=True, on_non_finite="skip")
     assert result.summary["skipped_steps"] == 1
     assert [line["step"] for line in log_of(result.out) if line["skipped"]] == [9]
+
+
+def interrupted_with_best(folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
+    """Killed after step 7, with a checkpoint of step 6 and a best model of step 5."""
+    config = config_in(folder)
+    original = loop.run_step
+
+    def run_step(trainer: loop.Trainer, step: Any, number: int) -> Any:
+        if number == 8:
+            raise Killed
+        return original(trainer, step, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "run_step", run_step)
+        with pytest.raises(Killed):
+            train(config)
+    assert [path.name for path in checkpoints.find(Path(config.out), "best")] == ["best-00000005"]
+    return config
+
+
+def test_a_best_model_of_steps_that_were_taken_back_is_not_kept(
+    reference: TrainResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = interrupted_with_best(tmp_path, monkeypatch)
+    (Path(config.out) / "checkpoints" / "best-00000099").mkdir()
+    result = train(config, resume=True)
+    best = f"best-{result.summary['best']['step']:08d}"
+    assert [path.name for path in checkpoints.find(result.out, "best")] == [best]
+    assert_same_end(result.out, reference)
+
+
+def test_a_best_model_that_is_gone_is_not_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = interrupted_with_best(tmp_path, monkeypatch)
+    shutil.rmtree(checkpoints.best_directory(Path(config.out), 5))
+    result = train(config, resume=True)
+    assert result.summary["best"]["step"] > 5
+    assert checkpoints.best_directory(result.out, result.summary["best"]["step"]).exists()

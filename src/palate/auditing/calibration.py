@@ -5,7 +5,7 @@ import numpy as np
 from palate.auditing.scorer import Scored
 from palate.health.thresholds import Thresholds
 from palate.metrics.calibration import Calibration, noise_ceiling
-from palate.metrics.temperature import TemperatureScaling, temperature_scaling
+from palate.metrics.temperature import Temperature, TemperatureScaling, temperature_scaling
 from palate.report.findings import Check, Fact, Finding, Measure, Section, Table
 from palate.report.plots import Line, Lines
 
@@ -37,15 +37,31 @@ def check_calibration(scored: Scored, thresholds: Thresholds) -> Check:
 
 
 def _findings(found: TemperatureScaling, thresholds: Thresholds) -> tuple[Finding, ...]:
-    ece, temperature = found.before.ece, found.temperature.value
-    direction = "too sure of itself" if temperature.value > 1 else "not sure enough"
+    ece = found.before.ece
+    what, cure = _judged(found.temperature)
     return thresholds.find(
         "miscalibrated",
-        f"Stated and observed probabilities differ by {ece.value:.3f}; the model is {direction} "
-        f"(temperature {temperature.value:.2f}).",
+        f"Stated and observed probabilities differ by {ece.value:.3f}; {what}.",
         Measure(ece.value, "expected calibration error", ece.low, ece.high),
-        cure="Divide margins by the temperature before reading them as probabilities. --save-temperature writes it to "
-        "the contract; rankings do not change.",
+        cure=cure,
+    )
+
+
+def _judged(temperature: Temperature) -> tuple[str, str]:
+    """What is the case, and what mends it: a temperature only where one can be fitted."""
+    if temperature.status == "separable":
+        return "every pair is ranked right, so that no temperature is low enough to fit", (
+            "No temperature can be fitted where nothing is wrong. Give more pairs, and closer ones, until the model "
+            "misses some; until then margins say which response is better, not how sure that is."
+        )
+    if temperature.status == "no-signal":
+        return "on the whole its margins point the wrong way, so that no temperature is high enough to fit", (
+            "No temperature turns a ranking round. Mend the ranking first: the section about it says what may be wrong."
+        )
+    value = temperature.value.value
+    return f"the model is {'too sure of itself' if value > 1 else 'not sure enough'} (temperature {value:.2f})", (
+        "Divide margins by the temperature before reading them as probabilities. --save-temperature writes it to the "
+        "contract; rankings do not change."
     )
 
 

@@ -46,6 +46,7 @@ AUDIT_LIMITS: dict[str, Limit] = LIMITS | {
     "non-finite": Limit(warn=None, fail=1e-9),  # share of rewards
     "exploding-reward": Limit(warn=100.0, fail=1000.0),  # the largest reward's size
     "truncation": Limit(warn=0.01, fail=0.5),  # share of texts that are cut silently, or too long for a reward
+    "refused": Limit(warn=1e-9, fail=0.5),  # share of texts that a server gives no reward, whatever their length
     "constant-output": Limit(warn=None, fail=0.5),  # 1 where all rewards are one number
     "sigmoid-output": Limit(warn=None, fail=0.5),  # 1 where all rewards lie in [0, 1]
     "sigmoid-when-served": Limit(warn=0.5, fail=None),  # 1 where others will put a sigmoid on the reward

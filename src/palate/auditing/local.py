@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from palate.auditing.scorer import Floats
 from palate.data.render import tokenize_each
-from palate.model.contract import head_hash, package_versions, template_hash, tokenizer_hash, weights_hash
+from palate.model.contract import package_versions, template_hash, tokenizer_hash, weights_hash
 from palate.model.reward_model import RewardModel
 from palate.records import DroppedRow, PreferenceGroup, TokenizedGroup
 from palate.scoring import ScoringRun, score_groups
@@ -172,7 +172,8 @@ def model_key(model: RewardModel) -> str:
     """Identity of everything but the text that a reward depends on."""
     parts = (
         weights_hash(model.backbone.state_dict()),
-        head_hash(model.head.score.weight),
+        _own_hash(model.head),
+        _own_hash(model.pooling),
         template_hash(model.tokenizer),
         tokenizer_hash(model.tokenizer),
         model.pooling_name,
@@ -181,6 +182,11 @@ def model_key(model: RewardModel) -> str:
         json.dumps(package_versions(), sort_keys=True),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _own_hash(module: nn.Module) -> str:
+    """Of all that a module computes with: weights, biases, queries, and buffers that are not saved."""
+    return weights_hash({**dict(module.named_parameters()), **dict(module.named_buffers())})
 
 
 class RewardMemory:

@@ -1,11 +1,12 @@
 """Does the checkpoint compute what it was trained to compute? Faults of wiring, none of which training would notice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from palate.auditing.files import faults_of_files
 from palate.auditing.outputs import faults_of_rewards
+from palate.auditing.remote import Refusal
 from palate.auditing.scorer import Floats, Scorer
 from palate.auditing.shifts import Shift, sample, shifts_of_model, shifts_of_scorer, unread_ends
 from palate.auditing.subject import Opened
@@ -22,7 +23,13 @@ _YES = "1 for yes"
 
 
 def check_mechanics(
-    opened: Opened | None, scorer: Scorer, groups: Sequence[PreferenceGroup], reward_R: Floats, thresholds: Thresholds
+    opened: Opened | None,
+    scorer: Scorer,
+    groups: Sequence[PreferenceGroup],
+    reward_R: Floats,
+    thresholds: Thresholds,
+    *,
+    refusals: Mapping[str, Refusal] | None = None,
 ) -> Check:
     """Faults of wiring, by name.
 
@@ -32,7 +39,10 @@ def check_mechanics(
         groups: held-out data.
         reward_R: rewards of its responses, for the scale; NaN where there is none.
         thresholds: for the findings.
+        refusals: why a server gave some of those texts no reward, by kind, too great a length apart.
     """
+    refusals = refusals or {}
+    refused = sum(refusal.count for refusal in refusals.values())
     finite = reward_R[np.isfinite(reward_R)]
     std = float(finite.std()) if len(finite) else 0.0
     texts = sample(groups)
@@ -44,7 +54,8 @@ def check_mechanics(
     findings = (
         *_from_shifts(by_name, thresholds),
         *faults_of_rewards(reward_R, thresholds, served=opened is None),
-        *_truncation(reward_R, unread, thresholds),
+        *_truncation(reward_R, unread, refused, thresholds),
+        *_refused(refusals, len(reward_R), thresholds),
     )
     if opened is not None:
         findings += faults_of_files(opened, texts, reward_R, thresholds)
@@ -57,6 +68,7 @@ def check_mechanics(
         "mechanics.reward_std": std,
         "mechanics.largest_reward": float(np.abs(finite).max()) if len(finite) else None,
         "mechanics.unscored": int(np.isnan(reward_R).sum()),
+        "mechanics.refused": {kind: refusal.count for kind, refusal in refusals.items()},
         "mechanics.ends_not_read": unread,
     }
     rows = tuple((shift.name, shift.value if np.isfinite(shift.value) else None, shift.note) for shift in shifts)
@@ -76,7 +88,7 @@ def missing_head(opened: Opened, thresholds: Thresholds) -> Check:
     return Check(Section("mechanics", "Mechanics", _WHY, ()), findings, {})
 
 
-def _truncation(reward_R: Floats, unread: float | None, thresholds: Thresholds) -> tuple[Finding, ...]:
+def _truncation(reward_R: Floats, unread: float | None, refused: int, thresholds: Thresholds) -> tuple[Finding, ...]:
     """Texts that are cut without a word, or that get no reward because they are too long."""
     finite = reward_R[np.isfinite(reward_R)]
     if unread and len(finite) and float(np.ptp(finite)) > 0:
@@ -86,13 +98,27 @@ def _truncation(reward_R: Floats, unread: float | None, thresholds: Thresholds) 
             Measure(unread, "share of the longest texts"),
             cure="The server cuts long texts silently: raise its maximum length, or have it refuse what is too long.",
         )
-    lost = float(np.isnan(reward_R).mean()) if len(reward_R) else 0.0
+    too_long = max(0, int(np.isnan(reward_R).sum()) - refused)
+    lost = too_long / max(1, len(reward_R))
     return thresholds.find(
         "truncation",
         f"{lost:.1%} of the held-out responses have no reward: with their prompts they are too long for the model.",
         Measure(lost, "share of responses"),
         cure="Train and serve with a larger maximum length, or say in the report that longer texts are not judged.",
-        count=int(np.isnan(reward_R).sum()),
+        count=too_long,
+    )
+
+
+def _refused(refusals: Mapping[str, Refusal], texts: int, thresholds: Thresholds) -> tuple[Finding, ...]:
+    """Texts without a reward for any other reason, in the server's own words."""
+    count = sum(refusal.count for refusal in refusals.values())
+    named = "; ".join(f"{kind}, {refusal.count:,} times: {refusal.reason}" for kind, refusal in refusals.items())
+    return thresholds.find(
+        "refused",
+        f"The server refuses {count:,} of the held-out responses ({named}).",
+        Measure(count / max(1, texts), "share of responses"),
+        cure="No figure of this report is about them. Mend what the server says of them, in the data or in the server.",
+        count=count,
     )
 
 

@@ -1,13 +1,13 @@
 """Opens reward models and reads the data they are put to, for whatever audits or compares them."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Literal
 
 from palate.auditing.local import LocalScorer, RewardMemory, model_key
 from palate.auditing.remote import RemoteScorer
 from palate.auditing.scorer import Scorer
 from palate.auditing.subject import Opened, open_checkpoint
+from palate.config.keys import first_key
 from palate.data import cache as cache_folder
 from palate.data.load import stream_groups
 from palate.data.read import PreferenceData, collect
@@ -50,6 +50,7 @@ def open_scorers(
         say: lines for people.
 
     Raises:
+        ConfigError: the file with the key cannot be used.
         ModelError: there is no such model, or no server.
     """
     if is_server(name):
@@ -72,9 +73,10 @@ def open_server(
     """The scorer of a server.
 
     Raises:
+        ConfigError: the file with the key cannot be used.
         ModelError: nothing that gives rewards answers there.
     """
-    key = Path(api_key_file).read_text(encoding="utf-8").strip() if api_key_file else None
+    key = first_key(api_key_file) if api_key_file else None
     loaded = None
     if tokenizer is not None:
         # not at the top: servers that take messages need no transformers

@@ -3,8 +3,9 @@
 import numpy as np
 
 from palate.auditing.clouds import chosen_by_rejected
+from palate.auditing.probes.effects import independent_count
 from palate.auditing.scorer import Floats, Scored
-from palate.auditing.slices import Slice, slices_of
+from palate.auditing.slices import FEWEST, Slice, slices_of
 from palate.auditing.strengths import strength_labels
 from palate.auditing.votes import agreement_ceiling
 from palate.health.thresholds import Thresholds
@@ -53,7 +54,7 @@ def check_ranking(scored: Scored, thresholds: Thresholds) -> Check:
             for part, n, value, held in parts
         },
     }
-    findings = (*_overall(scored, correct, interval, thresholds), *_worst_slice(parts, correct, thresholds))
+    findings = (*_overall(scored, correct, interval, thresholds), *_worst_slice(scored, parts, correct, thresholds))
     more = (agreement_ceiling(scored), strength_labels(scored))
     facts |= {f"ranking.{name}": value for part in more for name, value in part.facts.items()}
     blocks = (
@@ -110,24 +111,38 @@ def _most_wrong(scored: Scored) -> tuple[Example, ...]:
 
 
 def _worst_slice(
-    parts: list[tuple[Slice, int, float, Interval]], correct: Floats, thresholds: Thresholds
+    scored: Scored, parts: list[tuple[Slice, int, float, Interval]], correct: Floats, thresholds: Thresholds
 ) -> tuple[Finding, ...]:
-    """The slice that is furthest below the whole, if it is so beyond doubt."""
+    """The slice that is furthest below the whole, if it is so beyond doubt, and not because of a few prompts."""
     whole = float(correct.mean())
-    # many slices are looked at: the interval of the worst is Wilson's at a confidence that allows for all of them
-    sure = 1 - 0.05 / max(1, len(parts))
-    gaps = [(whole - wilson_interval(value * n, n, sure).high, place) for place, (_, n, value, _) in enumerate(parts)]
-    gap, place = max(gaps, default=(0.0, -1))
+    held = [(part, n, value, _held(scored, part, len(parts))) for part, n, value, _ in parts]
+    sure = [(whole - interval.high, place) for place, (*_, interval) in enumerate(held) if interval is not None]
+    gap, place = max(sure, default=(0.0, -1))
     if gap <= 0:
         return ()
-    part, n, value, _ = parts[place]
+    part, n, value, interval = held[place]
+    assert interval is not None
     return thresholds.find(
         "weak-slice",
         f"Where {part.kind}: {part.name}, accuracy is {value:.3f} on {n:,} pairs, against {whole:.3f} on the whole.",
-        Measure(whole - value, "accuracy below the whole", gap, whole - wilson_interval(value * n, n, sure).low),
+        Measure(whole - value, "accuracy below the whole", gap, whole - interval.low),
         cure="Collect or weigh up such pairs in training, or do not use the model there.",
         count=n,
     )
+
+
+def _held(scored: Scored, part: Slice, parts: int) -> Interval | None:
+    """Wilson's interval of a slice's accuracy; None for fewer than `FEWEST` prompts, whose pairs are no sample.
+
+    Its confidence allows for all slices that are looked at, and pairs that share a prompt count as the fewer
+    independent ones that they are worth.
+    """
+    prompt = _prompts(scored)[part.member_C]
+    if len(np.unique(prompt)) < FEWEST:
+        return None
+    correct = (np.sign(scored.margin_C[part.member_C]) + 1) / 2
+    independent = independent_count(correct, prompt)
+    return wilson_interval(float(correct.mean()) * independent, independent, 1 - 0.05 / max(1, parts))
 
 
 def _margins(margin: Floats) -> Histogram:

@@ -28,6 +28,7 @@ from palate.auditing.people.check import check_people
 from palate.auditing.probes.check import check_probes
 from palate.auditing.probes.run import run_probes
 from palate.auditing.ranking import check_ranking, margin_scale
+from palate.auditing.remote import RemoteScorer
 from palate.auditing.scorer import Scored, Scorer
 from palate.auditing.subject import Opened
 from palate.auditing.training_data import check_training_data
@@ -69,7 +70,7 @@ def audit(config: AuditConfig | None = None, /, *, listener: Listener | None = N
         settings: fields of `AuditConfig`, overriding `config`.
 
     Raises:
-        ConfigError: a setting is wrong.
+        ConfigError: a setting is wrong; after the reports, where there is no temperature to be saved.
         DataError: the data cannot be read.
         ModelError: there is no model, or no server, to be audited. What is wrong with one that is there is a finding.
     """
@@ -89,6 +90,8 @@ def audit(config: AuditConfig | None = None, /, *, listener: Listener | None = N
     out.mkdir(parents=True, exist_ok=True)
     for write, name in zip((report.write_html, report.write_json, report.write_markdown), NAMES, strict=True):
         write(out / name)
+    if config.save_temperature:
+        run.save_temperature(report)
     return report
 
 
@@ -107,12 +110,15 @@ class _Run:
         self.listener = listener
         self.thresholds = audit_thresholds(dict(map(parse_threshold, config.threshold)))
         self.subjects: list[Subject] = []
+        self.opened: Opened | None = None
 
     def checks(self, folder: Path) -> Iterator[Check]:
         """What costs nothing is read first, so that a mistake in it is said before anything is computed."""
         config = self.config
         judged = judge_candidates(config, say=self.listener.say, advance=self.listener.advance)
         opened, scorer, fresh = self._open()
+        self.opened = opened
+        self._refuse_to_save()
         if scorer is None or fresh is None:
             assert opened is not None
             self.subjects.append(Subject(config.model, "reward model", {}))
@@ -149,17 +155,15 @@ class _Run:
         config, thresholds, scored = self.config, self.thresholds, held_out.scored
         groups = held_out.data.groups
         self.listener.stage("mechanics", None)
-        yield check_mechanics(opened, fresh, groups, scored.reward_R, thresholds)
+        refusals = dict(fresh.refusals) if isinstance(fresh, RemoteScorer) else {}  # before it is asked for others
+        yield check_mechanics(opened, fresh, groups, scored.reward_R, thresholds, refusals=refusals)
         yield check_ranking(scored, thresholds)
         yield check_groups(scored)
         formats = formats_of(config.data, groups, held_out.data.formats, split=config.split)
         benchmarks = check_benchmarks(groups, scored.reward_R, formats)
         if benchmarks is not None:
             yield benchmarks
-        calibration = check_calibration(scored, thresholds)
-        yield calibration
-        if config.save_temperature:
-            self._save_temperature(opened, calibration)
+        yield check_calibration(scored, thresholds)
         yield check_appearance(scored, thresholds, seed=config.seed)
         yield check_patterns(scored, thresholds)
 
@@ -227,13 +231,30 @@ class _Run:
         self.subjects.append(subject)
         return data
 
-    def _save_temperature(self, opened: Opened | None, calibration: Check) -> None:
-        temperature = calibration.facts.get("calibration.temperature")
-        fitted = calibration.facts.get("calibration.temperature_status") == "fitted"
-        if opened is None or opened.model is None or opened.model.contract is None or not fitted:
+    def _refuse_to_save(self) -> None:
+        """Before anything is computed. Of a checkpoint without a head there is a report, which says so."""
+        opened = self.opened
+        contract = None if opened is None or opened.model is None else opened.model.contract
+        if self.config.save_temperature and contract is None and not (opened is not None and opened.missing_head):
             raise ConfigError(
-                "save-temperature needs a palate checkpoint, and data that a temperature can be fitted to"
+                f"save-temperature writes into palate.json, which {self.config.model} does not have: it needs a "
+                "palate checkpoint; leave it out"
+            )
+
+    def save_temperature(self, report: Report) -> None:
+        """Into the contract, once the reports are there to say what it does.
+
+        Raises:
+            ConfigError: none could be fitted.
+        """
+        facts = report.facts
+        temperature, status = facts.get("calibration.temperature"), facts.get("calibration.temperature_status")
+        if self.opened is None or status != "fitted":
+            why = f" ({status})" if status else ""
+            raise ConfigError(
+                f"save-temperature needs data that a temperature can be fitted to{why}; nothing was saved, and the "
+                f"report in {self.config.out} says more"
             )
         assert isinstance(temperature, float)
-        opened.save_temperature(temperature)
-        self.listener.say(f"temperature {temperature:.3f} written to the contract of {opened.directory}")
+        self.opened.save_temperature(temperature)
+        self.listener.say(f"temperature {temperature:.3f} written to the contract of {self.opened.directory}")

@@ -104,6 +104,9 @@ def _shifts_in_float32(
     opened: Opened, model: RewardModel, texts: Sequence[PreferenceGroup], std: float
 ) -> Iterator[Shift]:
     groups = tokenize(texts, model.tokenizer, max_length=model.max_length).groups
+    if not groups:
+        yield Shift("as transformers serves it", np.nan, "every text that was looked at is too long for the model")
+        return
     plain = _rewards(model, groups)
     bos, eos = model.tokenizer.bos_token_id, model.tokenizer.eos_token_id
     if bos is not None:

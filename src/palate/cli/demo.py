@@ -6,7 +6,8 @@ from palate.cli.train import next_steps
 from palate.config import DemoConfig, TrainConfig
 from palate.evaluation import describe
 from palate.training.display import ConsoleDisplay
-from palate.training.run import TrainResult, train
+from palate.training.outcome import TrainResult
+from palate.training.run import train
 
 QUESTION = "I moved a meeting from Tuesday 10:00 to two days later, two hours later. When is it now?"
 ANSWERS = (

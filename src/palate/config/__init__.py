@@ -11,6 +11,7 @@ the resolved result is saved with the run. Python functions take the same names 
     data         the settings of the commands that check and change data
     playground   the settings of the playground
     commands     the settings of the other commands
+    keys         files that hold the keys of servers
     values       configurations from plain values and YAML files
 """
 

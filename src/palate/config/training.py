@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 from palate.errors import ConfigError
@@ -190,11 +190,16 @@ def _check_train(config: TrainConfig) -> None:
     _check_memory(config)
 
 
+_LORA = {field.name: field.default for field in fields(TrainConfig) if field.name.startswith("lora_")}
+
+
 def _check_combinations(config: TrainConfig) -> None:
     if config.head_only and (config.lora or config.freeze_layers):
         raise ConfigError("head-only freezes the whole body; it does not go with lora or freeze-layers")
     if config.lora and config.freeze_layers:
         raise ConfigError("lora already freezes the body's own weights; drop freeze-layers")
+    if not config.lora and (set_anyway := [name for name, usual in _LORA.items() if getattr(config, name) != usual]):
+        raise ConfigError(f"{set_anyway[0].replace('_', '-')} belongs to lora, which is off: add lora, or drop it")
     if config.pack_window and config.auto_batch:
         raise ConfigError("pack-window fills packs before auto-batch can find their size: give tokens-per-pack")
     if config.resume and config.overwrite:

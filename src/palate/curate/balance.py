@@ -58,7 +58,7 @@ class BalanceResult:
         one_sided: those of them from strata in which the longer response always wins, or never.
         groups_dropped: groups left out with them.
         sources, strata: how many were balanced by themselves.
-        before, after: how often the longer response wins.
+        before, after: how often the longer response wins; with `weights`, by weight.
         effective: how many decided pairs without weights would be worth as much as those in the file,
             (sum w)^2 / sum w^2 (Kish 1965).
         bad_rows: rows that could not be read.
@@ -145,6 +145,8 @@ def balance(
         factor = subset_factors(measured.advantage, stratum, seed)
     else:
         factor = weight_factors(measured.advantage, stratum, measured.weight)
+    # a subset is counted in comparisons, weights in what comparisons weigh: before as after
+    worth = measured.weight if mode == "weights" else np.ones_like(factor)
     groups = _write(path, _told(stream, on_progress), factor, data)
     result = BalanceResult(
         out=path,
@@ -160,8 +162,8 @@ def balance(
         groups_dropped=measured.groups - groups,
         sources=len(np.unique(measured.source)) if by_source else 1,
         strata=int(stratum.max()) + 1,
-        before=_longer_wins(measured, np.ones_like(factor)),
-        after=_longer_wins(measured, factor),
+        before=_longer_wins(measured, worth),
+        after=_longer_wins(measured, factor * worth),
         effective=_effective((factor * measured.weight)[measured.decided]),
         bad_rows=len(stream.report.dropped),
     )
@@ -240,19 +242,19 @@ def _weighed(one: Comparison, factor: float) -> Comparison:
     return one if factor == 1 else replace(one, weight=one.weight * factor)
 
 
-def _longer_wins(measured: _Measured, factor_C: Floats) -> LongerWins:
-    """Over decided comparisons, weighed by the factors alone; NaN where none is left."""
-    rows = np.flatnonzero(measured.decided & (factor_C > 0))
+def _longer_wins(measured: _Measured, worth_C: Floats) -> LongerWins:
+    """Over decided comparisons, each counting as much as it is worth; NaN where none is left."""
+    rows = np.flatnonzero(measured.decided & (worth_C > 0))
     if not len(rows):
         return LongerWins(math.nan, math.nan, math.nan)
     right = (np.sign(measured.advantage[rows]) + 1) / 2
-    factor, prompt = factor_C[rows], measured.prompt[rows]
-    value = float(np.average(right, weights=factor))
-    if (factor == factor[0]).all():
+    worth, prompt = worth_C[rows], measured.prompt[rows]
+    value = float(np.average(right, weights=worth))
+    if (worth == worth[0]).all():
         found = accuracy_interval(right, prompt.tolist())
         return LongerWins(value, found.low, found.high)
     # linearised over prompts (Särndal et al. 1992, section 5.5): a bootstrap would take every prompt for another kind
-    influence = np.bincount(prompt, weights=factor * (right - value)) / factor.sum()
+    influence = np.bincount(prompt, weights=worth * (right - value)) / worth.sum()
     half = 1.96 * math.sqrt(float(np.square(influence).sum()))
     return LongerWins(value, value - half, value + half)
 

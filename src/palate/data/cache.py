@@ -199,14 +199,20 @@ def _staging(place: Path | None, say: Say) -> Path:
 def _sweep(root: Path) -> None:
     """Delete what a kill left half-made; a living process writes more often than once a day."""
     for path in root.glob(f"{_MAKING}*"):
-        newest = max((file.stat().st_mtime for file in (path, *path.glob("*"))), default=0.0)
+        try:
+            newest = max(file.stat().st_mtime for file in (path, *path.glob("*")))
+        except OSError:  # its maker has finished it or given it up since it was listed
+            continue
         if time.time() - newest > _FORGOTTEN:
             shutil.rmtree(path, ignore_errors=True)
 
 
 def _publish(staging: Path, place: Path) -> bool:
     """Give the entry its name; False where another process was first, or the name cannot be had."""
+    mask = os.umask(0)
+    os.umask(mask)
     try:
+        staging.chmod(0o777 & ~mask)  # mkdtemp makes it 0700, which other users of a shared cache could not read
         staging.rename(place)
     except OSError:
         return False

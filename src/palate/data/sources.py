@@ -13,9 +13,11 @@ from pathlib import Path
 from palate.data.textfiles import RawRow, RowOrFault, csv_rows, json_rows, jsonl_rows
 from palate.errors import DataError
 
+BESIDE = (".summary.json", ".dropped.jsonl")
+"""Endings of what palate's commands write beside a data file, and nobody's data."""
+
 _READABLE = ".jsonl, .json, .csv, .tsv (each also .gz) and .parquet"
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?(:[\w.-]+)?")
-_BESIDE = (".summary.json", ".dropped.jsonl")  # what palate's commands write beside a data file, and nobody's data
 _PARQUET_BATCH = 1024  # rows decoded at a time
 
 
@@ -50,7 +52,7 @@ def _folder_rows(folder: Path, name: str) -> Iterator[RowOrFault]:
         path
         for path in inside
         if _ending(path) in _READERS
-        and not path.name.endswith(_BESIDE)
+        and not path.name.endswith(BESIDE)
         and (folder / path).is_file()
         and not any(part.startswith(".") for part in path.parts)
     ]

@@ -43,6 +43,8 @@ _SCHEMA = pa.schema(
         "digest": pa.uint64(),
         "computed": pa.int64(),
         "unshared": pa.int64(),
+        "responses": pa.int64(),
+        "longest": pa.int64(),
         "comparisons": pa.int64(),
         "truncated": pa.int64(),
     }
@@ -60,6 +62,8 @@ class Columns:
         prompt_hash: `TokenizedGroup.prompt_hash` as a number.
         digest: 8 bytes over token ids, response starts and comparisons.
         computed, unshared: tokens of the tree layout, and of separate passes.
+        responses: how many.
+        longest: tokens of the longest sequence.
         comparisons: how many.
         truncated: prompt tokens cut.
     """
@@ -68,6 +72,8 @@ class Columns:
     digest: Hashes
     computed: Ints
     unshared: Ints
+    responses: Ints
+    longest: Ints
     comparisons: Ints
     truncated: Ints
 
@@ -88,6 +94,8 @@ def to_batch(groups: Sequence[TokenizedGroup]) -> RecordBatch:
         "digest": [digest(group) for group in groups],
         "computed": [group.computed_tokens for group in groups],
         "unshared": [group.unshared_tokens for group in groups],
+        "responses": [len(group.sequences) for group in groups],
+        "longest": [max(map(len, group.sequences)) for group in groups],
         "comparisons": [len(group.comparisons) for group in groups],
         "truncated": [group.truncated_tokens for group in groups],
     }

@@ -200,7 +200,11 @@ class _Run:
                 self.listener.advance(1)
                 yield group
 
-        streams = (stream_groups(name, split=self.config.split, on_bad_row="skip") for name in self.config.data)
+        config = self.config
+        streams = (
+            stream_groups(name, split=config.split, on_bad_row="skip", max_groups=config.max_groups)
+            for name in config.data
+        )
         groups = chain.from_iterable(map(counted, streams))
         return count_tokens(groups, tokenizer, workers=self.workers)
 

@@ -13,10 +13,12 @@ from palate.health.tables import Floats
 def read_margins(path: Path, corpus: Corpus) -> Floats:
     """[C], reward of the winner minus reward of the loser; NaN where the file has no reward.
 
-    Lines and groups are brought together by id; both have the order of the data.
+    Lines and groups are brought together by id. Within a file every group has an id of its own; two files may both
+    number their rows, and then nothing says which of them a line is about.
 
     Raises:
-        DataError: the file cannot be read, a line is not one of `palate score`, or it is of other data.
+        DataError: the file cannot be read, a line is not one of `palate score`, it is of other data, or an id is there
+            twice.
     """
     rewards: dict[str, list[float] | None] = {}
     for row in read_rows(str(path)):
@@ -25,12 +27,20 @@ def read_margins(path: Path, corpus: Corpus) -> Floats:
         if not {"id", "rewards"} <= row.values.keys():
             message = "no id and rewards; give the file that palate score wrote for this data"
             raise DataError(message, reason="no-rewards", where=row.where)
-        rewards[str(row.values["id"])] = row.values["rewards"]
+        id = str(row.values["id"])
+        if id in rewards:
+            raise _ambiguous(id, row.where)
+        rewards[id] = row.values["rewards"]
     flat = np.full(len(corpus.responses.key), np.nan)
     missing = 0
+    seen: set[str] = set()
     for group in np.flatnonzero(~corpus.groups.against).tolist():
         start, end = corpus.groups.start[group : group + 2].tolist()
-        found = rewards.get(corpus.id(group), ())
+        id = corpus.id(group)
+        if id in seen:
+            raise _ambiguous(id, corpus.where(group))
+        seen.add(id)
+        found = rewards.get(id, ())
         if found is None:  # over-long, say: counted where it was scored
             continue
         if len(found) != end - start:
@@ -42,3 +52,8 @@ def read_margins(path: Path, corpus: Corpus) -> Floats:
         raise DataError(message, reason="other-data", where=str(path))
     margins: Floats = flat[corpus.comparisons.winner] - flat[corpus.comparisons.loser]
     return margins
+
+
+def _ambiguous(id: str, where: str) -> DataError:
+    message = f"the id {id!r} is there twice, so that its rewards may be another's; check the files one by one"
+    return DataError(message, reason="repeated-id", where=where)

@@ -144,8 +144,19 @@ def locate(name: str) -> tuple[str, dict[str, Any]]:
 
 
 def settle_template(tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Give a tokenizer without a chat template the fallback one, and say so."""
-    if tokenizer.chat_template:
+    """Give a tokenizer one chat template: of several the default one, where there is none the fallback; and say so.
+
+    Raises:
+        ModelError: there are several, and none is called default.
+    """
+    template = tokenizer.chat_template
+    if template and isinstance(template, dict):
+        names = ", ".join(sorted(template))
+        if "default" not in template:
+            raise ModelError(f"of the chat templates {names} none is called default; name one so, or leave one alone")
+        tokenizer.chat_template = template["default"]
+        return [f"of the chat templates {names}, 'default' is used and saved with the reward model"]
+    if template:
         return []
     tokenizer.chat_template = FALLBACK_TEMPLATE
     return [

@@ -126,7 +126,8 @@ def make_pooling(name: PoolingName, hidden_size: int) -> Pooling:
 def _tokens(batch: RewardBatch, *, response_only: bool) -> tuple[Tensor, Tensor]:
     """Index into the flattened rows of the tokens to read, and the sequence that each belongs to."""
     lengths_N = batch.lengths_N
-    sequence_S = torch.arange(batch.num_sequences, device=lengths_N.device).repeat_interleave(lengths_N)
+    sequence_N = torch.arange(batch.num_sequences, device=lengths_N.device)
+    sequence_S = sequence_N.repeat_interleave(lengths_N, output_size=len(batch.token_index_S))
     if not response_only:
         return batch.token_index_S, sequence_S
     offset_S = torch.arange(len(sequence_S), device=lengths_N.device) - batch.sequence_bounds_N1[sequence_S]

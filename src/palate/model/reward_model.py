@@ -28,6 +28,7 @@ from palate.model import checkpoint, last_layer, saving
 from palate.model.adapters import merged_state
 from palate.model.contract import Contract, head_hash, package_versions, template_hash, tokenizer_hash
 from palate.model.head import RewardHead
+from palate.model.kernels import avoid_cudnn_attention
 from palate.model.pooling import make_pooling
 from palate.model.products import speed_up_products
 from palate.packing.attention import TREE, TREE_DENSE
@@ -75,6 +76,7 @@ class RewardModel(nn.Module):
         self.layout: Layout = layout or ("padded" if self.sharing_obstacle else "tree")
         self._last_layer = self._read_last_layer_in_part()
         self._by_onednn = speed_up_products(backbone)
+        avoid_cudnn_attention()
         attention = str(backbone.config._attn_implementation)  # type: ignore[union-attr]
         # A configuration object shared with another reward model may have been switched by it already.
         self.own_attention = "sdpa" if attention in (TREE, TREE_DENSE) else attention

@@ -87,9 +87,9 @@ class TreeLayout:
         reading = self.reading
         return replace(
             self,
-            visible_until_T=self.visible_until_T.to(device),
-            position_T=self.position_T.to(device),
-            reading=reading and replace(reading, row_R=reading.row_R.to(device)),
+            visible_until_T=send(self.visible_until_T, device),
+            position_T=send(self.position_T, device),
+            reading=reading and replace(reading, row_R=send(reading.row_R, device)),
         )
 
 
@@ -149,7 +149,9 @@ class RewardBatch:
 
     def to(self, device: torch.device | str) -> Self:
         """The same batch with every tensor on `device`."""
-        moved = {f.name: getattr(self, f.name).to(device) for f in fields(self) if _is_tensor(self, f.name)}
+        moved: dict[str, Any] = {
+            f.name: send(getattr(self, f.name), device) for f in fields(self) if _is_tensor(self, f.name)
+        }
         layout = self.layout and self.layout.to(device)
         return replace(self, layout=layout, **moved)
 
@@ -161,6 +163,13 @@ class GroupRows:
     id: str
     where: str
     num_sequences: int
+
+
+def send(tensor: Tensor, device: torch.device | str) -> Tensor:
+    """The tensor on the device; to a GPU from pinned memory, so that its queue is not waited for."""
+    if tensor.device.type == "cpu" and torch.device(device).type == "cuda":
+        return tensor.contiguous().pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def _is_tensor(batch: RewardBatch, name: str) -> bool:

@@ -13,17 +13,15 @@ A plan is a pure function of its arguments. It holds the arrays of one epoch at 
 asked for one, so a million groups cost megabytes and any step can be resumed at.
 """
 
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import overload
 
 import numpy as np
-from numpy.typing import NDArray
 
-Indices = tuple[int, ...]
-Ints = NDArray[np.int64]
+from palate.packing.bins import Indices, Ints, load_of, pack, split_largest
 
 _SAMPLED = 200  # steps whose fill is measured: packing every step of a long run beforehand would take minutes
 
@@ -208,41 +206,26 @@ def _complete_last_round(packs: list[Ints], packing: Packing) -> None:
     first = len(packs) - len(packs) % packing.num_ranks
     last = [items.tolist() for items in packs[first:]]
     while len(last) % packing.num_ranks:
-        _split_largest(last, packing.tokens)
+        split_largest(last, packing.tokens)
     packs[first:] = [np.array(items, dtype=np.int64) for items in last]
 
 
-def pack(tokens: Sequence[int], budget: int, *, num_ranks: int = 1) -> tuple[Indices, ...]:
-    """Best-fit decreasing: positions in `tokens` laid into bins of at most `budget` tokens.
-
-    An item above the budget gets a bin of its own. With several ranks the number of bins is a multiple of
-    `num_ranks` (the largest bins are halved, empty bins come last), and bins are sorted by load, so that the
-    ranks' bins of a round weigh about the same and every rank runs equally many.
-
-    >>> pack([5, 4, 3, 3], 8)
-    ((0, 2), (1, 3))
-    """
-    bins: list[list[int]] = []
-    loads: list[int] = []
-    room: list[tuple[int, int]] = []  # (room left, bin), sorted
-    for item in sorted(range(len(tokens)), key=lambda i: (-tokens[i], i)):
-        at = bisect_left(room, (tokens[item], -1))
-        if at < len(room):
-            left, target = room.pop(at)
-        else:
-            left, target = budget, len(bins)
-            bins.append([])
-            loads.append(0)
-        bins[target].append(item)
-        loads[target] += tokens[item]
-        insort(room, (left - tokens[item], target))
-    while len(bins) % num_ranks:
-        _split_largest(bins, tokens)
-    return tuple(tuple(items) for items in sorted(bins, key=lambda items: -_load(items, tokens)))
-
-
-def fill(steps: Sequence[StepPlan], tokens: Sequence[int] | Ints, budget: int, *, num_ranks: int = 1) -> float:
+def fill(
+    steps: Sequence[StepPlan],
+    tokens: Sequence[int] | Ints,
+    budget: int,
+    *,
+    num_ranks: int = 1,
+    pack_step: Callable[[StepPlan], Sequence[Indices]] | None = None,
+) -> float:
     """Share of the packs' budget that tokens use, over the first steps of a plan; a pack above it counts as full.
+
+    Args:
+        steps: of the plan.
+        tokens: of each group.
+        budget: tokens of a pack.
+        num_ranks: processes that share the packs of a step.
+        pack_step: how a step is packed, where not by `pack` or by the plan itself.
 
     >>> fill(plan_steps([1] * 4, 4, epochs=1, seed=0), [5, 4, 3, 3], 8)
     0.9375
@@ -250,22 +233,8 @@ def fill(steps: Sequence[StepPlan], tokens: Sequence[int] | Ints, budget: int, *
     used = room = 0
     for step in islice(steps, _SAMPLED):
         costs = [int(tokens[group]) for group in step.groups]
-        for items in step.packs or pack(costs, budget, num_ranks=num_ranks):
-            load = _load(items, costs)
+        packs = pack_step(step) if pack_step else step.packs or pack(costs, budget, num_ranks=num_ranks)
+        for items in packs:
+            load = load_of(items, costs)
             used, room = used + load, room + max(load, budget)
     return used / max(room, 1)
-
-
-def _load(items: Sequence[int], tokens: Sequence[int] | Ints) -> int:
-    return sum(int(tokens[item]) for item in items)
-
-
-def _split_largest(bins: list[list[int]], tokens: Sequence[int] | Ints) -> None:
-    candidates = [index for index, items in enumerate(bins) if len(items) > 1]
-    if not candidates:
-        bins.append([])
-        return
-    largest = max(candidates, key=lambda index: _load(bins[index], tokens))
-    items = bins[largest]
-    bins[largest], other = items[::2], items[1::2]
-    bins.append(other)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from palate.atomic import write_text
 from palate.config import ParityConfig
 from palate.config.export import ProtocolName
-from palate.errors import ConfigError, ModelError
+from palate.config.keys import first_key
+from palate.errors import ModelError
 from palate.golden import rewards_alone
 from palate.model.contract import template_hash
 from palate.model.loading import load_reward_model
@@ -67,7 +68,7 @@ def parity(config: ParityConfig, *, say: Say = lambda _line: None) -> Parity:
         ConfigError: the key's file cannot be used.
         ModelError: the model or the server cannot give rewards at all.
     """
-    headers = {"Authorization": f"Bearer {_read_key(Path(config.api_key_file))}"} if config.api_key_file else {}
+    headers = {"Authorization": f"Bearer {first_key(config.api_key_file)}"} if config.api_key_file else {}
     model = load_reward_model(config.model)
     for remark in model.remarks:
         say(f"warning: {remark}")
@@ -174,13 +175,3 @@ def _check_ours(ours_N: Floats) -> None:
 def _lengths(texts: list[Text]) -> str:
     lengths = [len(text.ids) for text in texts]
     return f"{min(lengths)} to {max(lengths)}"
-
-
-def _read_key(path: Path) -> str:
-    try:
-        key = path.read_text(encoding="utf-8").split("\n")[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the key in {path}: {error}") from error
-    if not key:
-        raise ConfigError(f"the first line of {path} holds no key")
-    return key

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from palate.data.sources import BESIDE
 from palate.errors import ConfigError, DataError
 
 _READABLE = re.compile(r"\.((jsonl|json|csv|tsv)(\.gz)?|parquet)$", re.IGNORECASE)
 _LINES = re.compile(r"\.(jsonl|csv|tsv)(\.gz)?$", re.IGNORECASE)  # where a row is a line, or nearly so
 _MAGIC = re.compile(r"[*?\[]")
+_STARS = re.compile(r"\*{2,}")
 _BLOCK = 1 << 20
 
 
@@ -49,26 +51,38 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """All files, sorted within each source, and how many files were passed over because palate reads no such ending."""
+    """What there is to score.
+
+    Attributes:
+        files: all of them, sorted within each source.
+        ignored: how many files were passed over because palate reads no such ending.
+        own: how many because palate wrote them: beside data, or below the output folder.
+    """
 
     files: tuple[Input, ...]
     ignored: int
+    own: int
 
 
-def find_inputs(sources: Sequence[str]) -> Inputs:
+def find_inputs(sources: Sequence[str], out: Path) -> Inputs:
     """Files of files, folders (all below, but hidden ones) and patterns (`**` for folders at any depth).
 
+    What palate's commands write beside data, and what lies below `out`, is data only where it is named itself, or
+    where the folder that is named lies in `out` too.
+
     Raises:
-        DataError: a source is not there, or holds no data file.
+        DataError: a source is not there, is no pattern, or holds no data file.
         ConfigError: no source, or two that name the same file.
     """
     if not sources:
         raise ConfigError("data names nothing; give files, folders or patterns")
     found: list[Input] = []
-    ignored = 0
+    ignored = own = 0
     for source in sources:
-        root, paths = _paths(source)
+        root, every = _paths(source)
+        paths = [path for path in every if path == Path(source).expanduser() or not _is_own(path, root, out)]
         readable = [path for path in paths if _READABLE.search(path.name)]
+        own += len(every) - len(paths)
         ignored += len(paths) - len(readable)
         if not readable:
             message = "no data file here; readable are .jsonl, .json, .csv, .tsv (each also .gz) and .parquet"
@@ -78,7 +92,13 @@ def find_inputs(sources: Sequence[str]) -> Inputs:
     if len(set(resolved)) < len(resolved):
         twice = next(path for path in resolved if resolved.count(path) > 1)
         raise ConfigError(f"data names {twice} twice; each file is scored once, so name it once")
-    return Inputs(tuple(found), ignored)
+    return Inputs(tuple(found), ignored, own)
+
+
+def _is_own(path: Path, root: Path, out: Path) -> bool:
+    folder = out.resolve()
+    below = path.resolve().is_relative_to(folder) and not root.resolve().is_relative_to(folder)
+    return below or path.name.endswith(BESIDE)
 
 
 def _paths(source: str) -> tuple[Path, list[Path]]:
@@ -94,6 +114,10 @@ def _paths(source: str) -> tuple[Path, list[Path]]:
             "the built-in set are scored into one file: --out scores.jsonl"
         )
         raise DataError(message, reason="file-missing", where=source)
+    if wrong := next((part for part in path.parts if "**" in part and part != "**"), None):
+        mended = source.replace(wrong, f"**/{_STARS.sub('*', wrong)}")
+        message = f"** stands for folders, alone between slashes; write {mended}"
+        raise DataError(message, reason="bad-pattern", where=source)
     fixed = next(i for i, part in enumerate(path.parts) if _MAGIC.search(part))
     root = Path(*path.parts[:fixed])
     matches = sorted(match for match in root.glob(str(Path(*path.parts[fixed:]))) if not _hidden(match, root))

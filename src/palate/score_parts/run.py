@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from palate import lock
 from palate.config import ScoreConfig, resolve
 from palate.errors import ConfigError
 from palate.model.contract import package_versions
-from palate.score_parts import lock
 from palate.score_parts.inputs import Input, Inputs, Stamp, find_inputs, take_stamp
 from palate.score_parts.manifest import FILE_NAME, Manifest, PartResult, Totals, go_on, read_manifest, settings_of
 from palate.score_parts.on_ray import on_ray
@@ -80,12 +80,14 @@ def score_files(
     """
     config = resolve(ScoreConfig, config, settings)
     _refuse(config)
-    inputs = find_inputs(config.data)
     out = Path(config.out)
+    inputs = find_inputs(config.data, out)
     _refuse_overlap(out, inputs)
     out.mkdir(parents=True, exist_ok=True)
     if inputs.ignored:
         say(f"warning: files passed over, as palate reads no such ending: {inputs.ignored}")
+    if inputs.own:
+        say(f"files passed over, as palate wrote them (summaries, left-out rows, what lies below {out}): {inputs.own}")
     with lock.held(out / _LOCK):
         old = _earlier(out)
         known = {part.input: part.stamp for part in old.parts.values()} if old and not config.overwrite else {}

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import torch
 
-from palate import __version__, score_file
+from palate import __version__, lock, score_file
 from palate.config import ScoreConfig
 from palate.data.read import GroupStream, write_dropped
 from palate.errors import DataError, NonFiniteError
@@ -20,7 +20,6 @@ from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup
 from palate.score_lines import append, count, put_in_place, resume
-from palate.score_parts import lock
 from palate.score_parts.manifest import PartResult, settings_of
 from palate.score_parts.plan import DROPPED, Part, open_part
 from palate.scoring import ScoringRun
@@ -115,7 +114,7 @@ class Worker:
         dropped = stream.report.dropped
         if dropped:
             write_dropped(out.with_name(out.name + DROPPED), dropped)
-        found = count(partial)
+        found = count(partial, expected=done)
         put_in_place(partial, out)
         yield PartResult(
             prompts=found.prompts,

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
 
-from palate.prefix_tree import WORTH_SHARING
-from palate.serving.encoding import Encoded, Ints
+from palate.prefix_tree import WORTH_SHARING, shared_tokens, sort_key
+from palate.serving.encoding import Encoded
 from palate.serving.inputs import Outcome
 
 _COMPANION = 4  # a companion shares at least a quarter of the tokens of whom it comes with
@@ -175,26 +175,3 @@ class _Pack:
         self._tokens += cost
         self.last_cost = cost
         return True
-
-
-def sort_key(ids: Ints) -> bytes:
-    """Bytes that sort as the ids do.
-
-    >>> import numpy as np
-    >>> sort_key(np.array([1, 300])) < sort_key(np.array([2]))
-    True
-    """
-    return ids.astype(">i4").tobytes()
-
-
-def shared_tokens(first: Ints, second: Ints) -> int:
-    """Length of the common prefix that leaves both a token of their own, as `palate.prefix_tree` lays them out.
-
-    >>> import numpy as np
-    >>> shared_tokens(np.array([1, 2, 3]), np.array([1, 2, 4, 5])), shared_tokens(np.array([1, 2]), np.array([1, 2]))
-    (2, 1)
-    """
-    limit = max(min(len(first), len(second)) - 1, 0)
-    differs = first[:limit] != second[:limit]
-    at = int(differs.argmax()) if limit else 0
-    return at if limit and differs[at] else limit

@@ -1,12 +1,13 @@
 """Proof, before the first answer, that served rewards are those of the process.
 
 Golden texts are scored twice: each alone, in a padded batch of one, by the model in this process; and through the
-engine, all at once, from several clients, as messages, as rendered text and as token ids by turns, so that they meet in
-shared packs. Until the two agree, no request is taken, and `/readyz` says why.
+engine, as many at once as may wait, from several clients, as messages, as rendered text and as token ids by turns, so
+that they meet in shared packs. Until the two agree, no request is taken, and `/readyz` says why.
 """
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from palate.model.quantize import Int8Linear
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup, TokenizedGroup
 from palate.serving.engine import Engine
-from palate.serving.inputs import Conversation, Input, Rendered, TokenIds
+from palate.serving.inputs import Conversation, Input, Outcome, Rendered, TokenIds
 from palate.serving.service import Service
 
 _CLIENTS = 4
@@ -84,10 +85,11 @@ async def check(engine: Engine) -> BootCheck:
     rows = [tokens for _, tokens in texts]
     expected = await asyncio.to_thread(rewards_alone, engine.model, rows, engine.model.compute_dtype)
     inputs = [_form(engine.model, group, tokens, at) for at, (group, tokens) in enumerate(texts)]
-    parts = [range(client, len(inputs), _CLIENTS) for client in range(_CLIENTS)]
+    clients = min(_CLIENTS, engine.max_waiting)
+    parts = [range(client, len(inputs), clients) for client in range(clients)]
     answers = await asyncio.gather(
         *(
-            engine.score([inputs[at] for at in part], client=f"boot {n}", on_overlong="truncate_left")
+            _ask(engine, [inputs[at] for at in part], f"boot {n}", engine.max_waiting // clients)
             for n, part in enumerate(parts)
         )
     )
@@ -99,6 +101,14 @@ async def check(engine: Engine) -> BootCheck:
     size = max(1.0, float(np.abs(expected).max()))
     tolerance = size * (_EXACT if _is_exact(engine.model) else _ROUNDED)
     return BootCheck(len(inputs), float(difference) if np.isfinite(difference) else float("inf"), tolerance)
+
+
+async def _ask(engine: Engine, inputs: Sequence[Input], client: str, most: int) -> list[Outcome]:
+    """At most so many at a time: the clients together never ask for more than may wait."""
+    outcomes: list[Outcome] = []
+    for at in range(0, len(inputs), most):
+        outcomes += await engine.score(inputs[at : at + most], client=client, on_overlong="truncate_left")
+    return outcomes
 
 
 def _is_exact(model: RewardModel) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from palate.config.keys import key_lines
 from palate.errors import ConfigError
 from palate.serving.faults import Fault, ServeError
 
@@ -21,19 +22,11 @@ def read_keys(path: Path) -> tuple[str, ...]:
     Raises:
         ConfigError: the file cannot be read, is open to everyone, or has no usable key.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-        mode = path.stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"cannot read the keys in {path}: {error}") from error
-    if mode & 0o004:
+    keys = key_lines(path)
+    if path.stat().st_mode & 0o004:
         raise ConfigError(f"every user of this machine can read the keys in {path}; chmod 600 {path}")
-    keys = tuple(line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#"))
-    if not keys:
-        raise ConfigError(f"{path} holds no key; write one a line")
-    for key in keys:
-        if len(key) < _SHORTEST or not key.isascii() or not key.isprintable() or " " in key:
-            raise ConfigError(f"a key in {path} is not {_SHORTEST} or more printable ASCII characters without spaces")
+    if any(len(key) < _SHORTEST for key in keys):
+        raise ConfigError(f"a key in {path} is not {_SHORTEST} or more characters long")
     return keys
 
 

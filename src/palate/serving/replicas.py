@@ -147,8 +147,16 @@ def _serve_one(
     """In a process of its own. Ctrl-C reaches every process of a terminal, but only the first says when to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if torch.cuda.device_count() > 1:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(number % torch.cuda.device_count())
+        os.environ["CUDA_VISIBLE_DEVICES"] = _device(number)
     logs.configure()
     module, _, name = serve.partition(":")
     run: Callable[..., int] = getattr(importlib.import_module(module), name)
     sys.exit(run(config, listener, keys, on_listening=ready.release))
+
+
+def _device(number: int) -> str:
+    """One of the devices that the user lets be seen, by turns, under the user's name for it: a number or a UUID."""
+    count = torch.cuda.device_count()
+    given = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[:count]]
+    names = given if all(given) else [str(place) for place in range(count)]
+    return names[number % len(names)]

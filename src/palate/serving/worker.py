@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 import torch
 
 from palate.model.reward_model import RewardModel
-from palate.prefix_tree import WORTH_SHARING
+from palate.prefix_tree import WORTH_SHARING, shared_tokens, sort_key
 from palate.records import TokenizedGroup
 from palate.scoring import ScoringRun, score_groups
-from palate.serving.backlog import Backlog, Ticket, Work, shared_tokens, sort_key
+from palate.serving.backlog import Backlog, Ticket, Work
 from palate.serving.encoding import Encoded
 from palate.serving.faults import Fault
 from palate.serving.inputs import Failure

@@ -25,7 +25,7 @@ from palate.records import TokenizedGroup
 from palate.training.display import Display
 from palate.training.eight_bit import state_bytes
 from palate.training.footprint import free_bytes, peak_bytes
-from palate.training.prepare import PreparedData
+from palate.training.prepared import PreparedData
 from palate.training.setup import CONFIG
 
 MARGIN_CUDA, MARGIN_HOST = 0.1, 0.25
@@ -94,7 +94,7 @@ def settle_budget(
         config,
         costs=data.costs,
         opening=data.opening,
-        largest_step=data.opening + max(int(data.costs[list(step.groups)].sum()) for step in data.steps),
+        largest_step=max(data.tokens(step.groups) for step in data.steps),
         ranks=accelerator.num_processes,
     )
     tokens = budget.tokens

@@ -99,13 +99,21 @@ def find(root: Path, kind: str = "step") -> list[Path]:
     return sorted(p for p in folder.glob(f"{kind}-*") if pattern.fullmatch(p.name)) if folder.is_dir() else []
 
 
-def prune(root: Path, *, keep_last: int, kind: str = "step") -> None:
-    """Delete all but the newest `keep_last` checkpoints of a kind; `keep_last` is at least 1."""
-    for path in find(root, kind)[:-keep_last]:
+def prune(root: Path, *, keep_last: int) -> None:
+    """Delete all but the newest `keep_last` checkpoints to resume from; `keep_last` is at least 1."""
+    for path in find(root)[:-keep_last]:
         shutil.rmtree(path)
+
+
+def keep_only_best(root: Path, step: int | None) -> None:
+    """Delete the best models of other steps than `step`: those that were outdone, and those of steps taken back."""
+    for path in find(root, "best"):
+        if step is None or path != best_directory(root, step):
+            shutil.rmtree(path)
 
 
 def sweep(root: Path) -> None:
-    """Delete what a kill left half-written or half-deleted."""
+    """Delete what a kill left half-written; whatever else hides there is not ours."""
     for path in (root / "checkpoints").glob(".*"):
-        shutil.rmtree(path)
+        if path.is_dir() and re.fullmatch(r"\.(step|best)-\d{8}\..*", path.name):
+            shutil.rmtree(path)

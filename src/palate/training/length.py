@@ -99,7 +99,7 @@ def typical_difference(groups: Sequence[TokenizedGroup]) -> float:
 def batch_moments(reward_N: Tensor, batch: RewardBatch, config: TrainConfig) -> Tensor:
     """`length_moments` of a batch's comparisons, each with the weight that it has in the loss: float64 [4]."""
     length_N = log_length(batch)
-    weight_C = batch.weight_C
+    weight_C = torch.ones_like(batch.weight_C) if config.loss == "plackett-luce" else batch.weight_C
     if config.balance_groups or config.loss == "plackett-luce":
         weight_C = weight_C * group_mean_weights(batch.group_C, len(batch.groups))
     winner_C, loser_C = batch.winner_C, batch.loser_C

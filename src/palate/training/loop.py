@@ -21,7 +21,7 @@ from palate.evaluation import describe
 from palate.losses import length_correlation
 from palate.metrics import PairwiseReport
 from palate.model.reward_model import RewardModel
-from palate.packing.plan import StepPlan, pack
+from palate.packing.plan import StepPlan
 from palate.records import TokenizedGroup
 from palate.training import checkpoints
 from palate.training.battery import BatteryRun
@@ -31,7 +31,7 @@ from palate.training.journal import Journal, StepRecord
 from palate.training.length import LengthEffect, step_moments
 from palate.training.objective import NUM_FIGURES, NUM_SUMS, num_terms, pack_loss, step_loss
 from palate.training.optimizer import LENGTH
-from palate.training.prepare import PreparedData
+from palate.training.prepared import PreparedData
 
 Say = Callable[[str], None]
 
@@ -106,8 +106,7 @@ def run_step(trainer: Trainer, step: StepPlan, number: int) -> StepRecord:
     groups = [trainer.data.training[index] for index in step.groups]
     terms = num_terms(groups, config)
     ranks = accelerator.num_processes
-    costs = trainer.data.costs[list(step.groups)].tolist()
-    packs = step.packs or pack(costs, config.tokens_per_pack - trainer.data.opening, num_ranks=ranks)
+    packs = trainer.data.packs(step, config.tokens_per_pack, num_ranks=ranks)
     mine = packs[accelerator.process_index :: ranks]
     moments = None
     if config.length_control == "decorrelation" and len(packs) > 1:
@@ -214,7 +213,7 @@ def keep_best(trainer: Trainer, progress: Progress, report: PairwiseReport) -> P
     root = Path(trainer.config.out)
     if trainer.accelerator.is_main_process:
         trainer.save_best(checkpoints.best_directory(root, progress.step), report)
-        checkpoints.prune(root, keep_last=1, kind="best")
+        checkpoints.keep_only_best(root, progress.step)
     trainer.accelerator.wait_for_everyone()
     return replace(progress, best_step=progress.step, best_accuracy=report.accuracy)
 

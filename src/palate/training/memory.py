@@ -66,10 +66,13 @@ def offload_activations(module: nn.Module) -> None:
 
 def _to_cpu(module: nn.Module) -> saved_tensors_hooks:
     stays = {tensor.untyped_storage().data_ptr() for tensor in (*module.parameters(), *module.buffers())}
+    # Autocast multiplies by copies of the weights in half precision, which are saved as they are or transposed.
+    shapes = {shape for p in module.parameters() if p.ndim == 2 for shape in (p.shape, p.shape[::-1])}
     moving: Any = save_on_cpu(pin_memory=True)
 
     def pack(tensor: Tensor) -> Any:
-        return tensor if tensor.untyped_storage().data_ptr() in stays else moving.pack_hook(tensor)
+        weight = tensor.untyped_storage().data_ptr() in stays or tensor.shape in shapes
+        return tensor if weight else moving.pack_hook(tensor)
 
     def unpack(packed: Any) -> Any:
         return packed if isinstance(packed, Tensor) else moving.unpack_hook(packed)

@@ -46,9 +46,14 @@ class PackLoss:
 
 def num_terms(groups: Sequence[TokenizedGroup], config: TrainConfig) -> int:
     """What the step's summed loss is divided by: comparisons, or groups where each prompt counts once."""
-    if config.loss == "plackett-luce" or config.balance_groups:
+    if _by_group(config):
         return sum(1 for group in groups if group.comparisons)
     return sum(len(group.comparisons) for group in groups)
+
+
+def _by_group(config: TrainConfig) -> bool:
+    """Whether each prompt counts once, however many comparisons it has."""
+    return config.balance_groups or config.loss == "plackett-luce"
 
 
 def pack_loss(
@@ -72,7 +77,10 @@ def pack_loss(
     total = _likelihood(likelihood_N, batch, config).sum()
     winner_C, loser_C = reward_N[batch.winner_C], reward_N[batch.loser_C]
     if config.centering:
-        total = total + config.centering * centering(winner_C, loser_C).sum()
+        penalty_C = centering(winner_C, loser_C)
+        if _by_group(config):
+            penalty_C = penalty_C * group_mean_weights(batch.group_C, len(batch.groups))
+        total = total + config.centering * penalty_C.sum()
     moments_M = batch_moments(reward_N, batch, config)
     penalty = None
     if config.length_control == "decorrelation":
@@ -112,6 +120,7 @@ def _likelihood(reward_N: Tensor, batch: RewardBatch, config: TrainConfig) -> Te
 
 
 def _sums(total: Tensor, winner_C: Tensor, loser_C: Tensor, batch: RewardBatch, moments_M: Tensor) -> Tensor:
+    """See `PackLoss`; nothing here waits for a GPU."""
     with torch.no_grad():
         gap_C = (winner_C - loser_C).double()
         judged_C = batch.probability_C != 0.5
@@ -119,22 +128,30 @@ def _sums(total: Tensor, winner_C: Tensor, loser_C: Tensor, batch: RewardBatch, 
         figures = torch.stack(
             (
                 total.detach().double(),
-                correct_C[judged_C].sum(),
+                torch.where(judged_C, correct_C, 0.0).sum(),
                 judged_C.sum().double(),
-                gap_C[judged_C].sum(),
-                gap_C.new_tensor(len(gap_C)),
+                torch.where(judged_C, gap_C, 0.0).sum(),
+                gap_C.new_full((), len(gap_C)),
                 (gap_C == 0).sum().double(),
-                gap_C.new_tensor(batch.num_tokens),
+                _tokens(batch),
             )
         )
         return torch.cat((figures, moments_M))
+
+
+def _tokens(batch: RewardBatch) -> Tensor:
+    """Real tokens, float64, where the batch lies."""
+    if batch.attention_mask_BT is None:
+        return torch.full((), batch.input_ids_BT.numel(), dtype=torch.float64, device=batch.input_ids_BT.device)
+    return batch.attention_mask_BT.sum().double()
 
 
 def _ranking_loss(reward_N: Tensor, batch: RewardBatch) -> Tensor:
     """Plackett-Luce over each group's order, which the number of wins gives; one term a group."""
     wins_N = torch.bincount(batch.winner_C, minlength=batch.num_sequences)
     sizes = torch.tensor([group.num_sequences for group in batch.groups], device=reward_N.device)
-    group_N = torch.arange(len(sizes), device=reward_N.device).repeat_interleave(sizes)
+    groups_G = torch.arange(len(sizes), device=reward_N.device)
+    group_N = groups_G.repeat_interleave(sizes, output_size=batch.num_sequences)
     best_first = torch.argsort(group_N * (batch.num_sequences + 1) - wins_N, stable=True)
     bounds_G1 = torch.cat((sizes.new_zeros(1), sizes.cumsum(0)))
     return plackett_luce_groups(reward_N[best_first], bounds_G1)

@@ -4,7 +4,7 @@
 holds the data: groups go from the reader to the token store one chunk at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,15 +19,16 @@ from palate.data.manifest import verify_training
 from palate.data.read import GroupStream, ReadReport
 from palate.data.render import render
 from palate.data.split import held_out
-from palate.data.store import Ints, RecordBatch, TokenStore, write_batches
+from palate.data.store import RecordBatch, TokenStore, write_batches
 from palate.data.workers import Job, num_workers, tokenize_chunks
-from palate.errors import DataError
+from palate.errors import ConfigError, DataError
 from palate.model.contract import template_hash, tokenizer_hash
-from palate.packing.plan import Packing, Plan, fill, plan_steps
+from palate.packing.plan import Packing, plan_steps
 from palate.prefix_tree import WORTH_SHARING
 from palate.records import DroppedRow, Message
 from palate.training.display import Display
 from palate.training.objective import is_full_ranking
+from palate.training.prepared import PreparedData
 
 _COUNTED = 500  # groups between two movements of the progress
 
@@ -41,12 +42,14 @@ class Source:
         groups: streams them.
         report: what reading them had to say.
         key: identity of all that decides what is read; None when nothing is to be cached.
+        settings: the settings among that.
     """
 
     name: str
     groups: GroupStream
     report: ReadReport
     key: str | None
+    settings: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,43 +60,11 @@ class RawData:
     evaluation: Source | None
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedData:
-    """What the loop runs on.
-
-    Attributes:
-        training: tokenized groups with at least one comparison.
-        evaluation: held-out groups, possibly none.
-        steps: which groups each optimiser step takes.
-        costs: tokens that each training group adds to a pack.
-        opening: tokens that a pack holds besides, since all groups begin with them.
-        dropped: every row and group left out, of both sides.
-        truncated: groups whose prompt was cut.
-        fingerprint: of the training comparisons.
-        resume_key: what a resumed run must find unchanged: the fingerprint, and the number of processes where the
-            plan depends on it.
-    """
-
-    training: TokenStore
-    evaluation: TokenStore
-    steps: Plan
-    costs: Ints
-    opening: int
-    dropped: tuple[DroppedRow, ...]
-    truncated: int
-    fingerprint: str
-    resume_key: str
-
-    def fill(self, budget: int, *, num_ranks: int) -> float:
-        """Share of the packs' token budget that is used, over the first steps."""
-        return fill(self.steps, self.costs, budget - self.opening, num_ranks=num_ranks)
-
-
 def read(config: TrainConfig, show: Display) -> RawData:
     """Look at every row once, before any model is loaded: a broken row should not cost a minute.
 
     Raises:
-        DataError: the data cannot be read, or has changed since `palate data split` wrote it.
+        DataError: the data cannot be read, changes meanwhile, or has changed since `palate data split` wrote it.
     """
     for remark in verify_training(config.data, config.eval_data):
         show.say(f"{'warning: ' if remark.warning else ''}{remark.text}")
@@ -105,17 +76,27 @@ def _look(name: str, config: TrainConfig, show: Display) -> Source:
     settings = {"split": config.split, "on_bad_row": config.on_bad_row, "max_groups": config.max_groups}
     groups = stream_groups(name, **settings)  # type: ignore[arg-type]
     key = cache.source_key(name, **settings) if config.cache else None
-    report = cache.load_report(key)
-    if report is None:
+    known = cache.load_report(key)
+    if known is None:
         advance = show.counting("reading", None)
         for number, _ in enumerate(groups, start=1):
             if number % _COUNTED == 0:
                 advance(_COUNTED)
         advance(0)
-        report = groups.report
-        cache.save_report(key, report)
-    show.say(f"{name}: {report.summary()}")
-    return Source(name, groups, report, key)
+    source = Source(name, groups, known or groups.report, key, settings)
+    if known is None:
+        _refuse_changed(source)
+        cache.save_report(key, source.report)
+    show.say(f"{name}: {source.report.summary()}")
+    return source
+
+
+def _refuse_changed(source: Source) -> None:
+    """What was read last has to be what the key names, or else others would find it there, and what was said of it."""
+    key = None if source.key is None else cache.source_key(source.name, **source.settings)
+    if key != source.key or source.groups.report != source.report:
+        message = "was written to while it was being read; run again when it is at rest"
+        raise DataError(message, reason="changed", where=source.name)
 
 
 def prepare(
@@ -132,20 +113,25 @@ def prepare(
         num_ranks: processes that train together.
 
     Raises:
-        DataError: no group is left to train on, or one is over-long and that is an error.
-        ConfigError: nothing can be held out, or processes cannot be forked.
+        DataError: no group is left to train on, one is over-long and that is an error, or the data has changed.
+        ConfigError: nothing can be held out, packs are to be filled beforehand without shared prompts, or processes
+            cannot be forked.
     """
     sources = [source for source in (raw.training, raw.evaluation) if source is not None]
     made = [_tokenize(source, tokenizer, config, show) for source in sources]
     training, evaluation = _two_sides([one.store for one in made], config, show)
     training, unusable = _usable(training, config)
+    ignored = _ignored_labels(training, config, show)
     left_out = [*(source.report.dropped for source in sources), *(one.dropped for one in made), unusable]
     dropped = tuple(row for rows in left_out for row in rows)
     if not training:
         reasons = ", ".join(sorted({row.reason for row in dropped})) or "no comparisons"
         raise DataError(f"no group is left to train on ({reasons})", reason="nothing-left", where=config.data)
     opening = training.opening if shared and training.opening >= WORTH_SHARING else 0
-    costs = (training.columns.computed if shared else training.columns.unshared) - opening
+    columns = training.columns
+    costs = columns.computed - opening if shared else columns.responses * columns.longest
+    if config.pack_window and not shared:
+        raise ConfigError("pack-window fills packs of shared prompts, and this layout shares none: drop it")
     packing = Packing(costs, config.tokens_per_pack - opening, config.pack_window, num_ranks)
     steps = plan_steps(
         training.columns.comparisons,
@@ -162,8 +148,10 @@ def prepare(
         steps=steps,
         costs=costs,
         opening=opening,
+        shared=shared,
         dropped=dropped,
         truncated=sum(int((one.store.columns.truncated > 0).sum()) for one in made),
+        ignored_labels=ignored,
         fingerprint=fingerprint,
         resume_key=f"{fingerprint}/{num_ranks}" if config.pack_window else fingerprint,
     )
@@ -184,6 +172,7 @@ def _tokenize(source: Source, tokenizer: Any, config: TrainConfig, show: Display
                 yield done.batch
 
         write_batches(path, batches())
+        _refuse_changed(source)
         return tuple(dropped)
 
     return cache.tokenized(_token_key(source, tokenizer, config), make, show.say)
@@ -235,3 +224,16 @@ def _usable(groups: TokenStore, config: TrainConfig) -> tuple[TokenStore, list[D
             reason, message = "no-full-ranking", "plackett-luce needs every pair of responses ordered, without ties"
         unusable.append(DroppedRow(groups[at].where, reason, None, message))
     return groups.select(ranked), unusable
+
+
+def _ignored_labels(groups: TokenStore, config: TrainConfig, show: Display) -> int:
+    """Groups of which plackett-luce, which sees an order and nothing else, leaves something out of account."""
+    if config.loss != "plackett-luce":
+        return 0
+    ignored = sum(any((c.weight, c.margin, c.probability) != (1, 0, 1) for c in g.comparisons) for g in groups)
+    if ignored:
+        show.say(
+            f"warning: {ignored} groups have weights, margins or shared labels, which plackett-luce ignores: "
+            "--loss bradley-terry sees them"
+        )
+    return ignored

@@ -1,54 +1,36 @@
 """`palate train`: read, prepare, check, fit, evaluate, save; each line of `train` is one of these."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
-from accelerate.utils import gather_object, set_seed
+from accelerate.utils import broadcast_object_list, gather_object, set_seed
 
-from palate.config import TrainConfig, resolve, write_yaml
+from palate.config import TrainConfig, resolve
 from palate.data.read import write_dropped
 from palate.errors import ConfigError
 from palate.evaluation import compare, describe
 from palate.metrics import PairwiseReport
-from palate.model.adapters import save_adapter
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
 from palate.scoring import score_groups
 from palate.training import checkpoints
 from palate.training.battery import make_battery
 from palate.training.budget import settle_budget
-from palate.training.checkpoints import Progress, read_report
+from palate.training.checkpoints import Progress
 from palate.training.display import Display, QuietDisplay
 from palate.training.guards import expected_first_loss, judge_first_loss
 from palate.training.journal import Journal, StepRecord
 from palate.training.length import make_effect
-from palate.training.loop import Trainer, fit, keep_best
+from palate.training.loop import Trainer, fit
 from palate.training.optimizer import make_optimizer, make_schedule
-from palate.training.prepare import PreparedData, prepare, read
-from palate.training.setup import CONFIG, SUMMARY, build_model, claim, introduce, make_accelerator
-from palate.training.summary import read_summary, summarise, write_summary
-
-
-@dataclass(frozen=True, slots=True)
-class TrainResult:
-    """What a run leaves behind.
-
-    Attributes:
-        model: the trained reward model, in evaluation mode.
-        out: the directory that holds it.
-        summary: what `summary.json` holds.
-        before, after: held-out evaluations; None without held-out data.
-    """
-
-    model: RewardModel
-    out: Path
-    summary: dict[str, Any]
-    before: PairwiseReport | None
-    after: PairwiseReport | None
+from palate.training.outcome import TrainResult, brief, finish, known, load_result
+from palate.training.prepare import prepare, read
+from palate.training.prepared import PreparedData
+from palate.training.setup import SUMMARY, alone, begin, build_model, claim, introduce, make_accelerator
 
 
 def train(config: TrainConfig | None = None, /, *, display: Display | None = None, **settings: Any) -> TrainResult:
@@ -73,7 +55,8 @@ def train(config: TrainConfig | None = None, /, *, display: Display | None = Non
     main = accelerator.is_main_process
     show = display if display is not None and main else QuietDisplay(warn=main)
     try:
-        return _train(config, accelerator, show)
+        with alone(config) if main else nullcontext():
+            return _train(config, accelerator, show)
     finally:
         show.stop()
 
@@ -95,7 +78,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, show: Display) -> Trai
         data = prepare(raw, model.tokenizer, config, show, shared=shared, num_ranks=ranks)
     config = settle_budget(config, model, data, accelerator, show)
     if accelerator.is_main_process:
-        write_yaml(replace(config, resume=False, overwrite=False), out / CONFIG)
+        begin(config)
         if data.dropped:
             write_dropped(out / "dropped.jsonl", data.dropped)
     introduce(model, data, config, show)
@@ -119,6 +102,7 @@ def _run(
     if resumed is not None:
         progress = _restore(accelerator, resumed, data)
         show.say(f"resumed from {resumed}, after step {progress.step}")
+    progress = _recall_best(config, accelerator, progress, show)
     _check_before(model, data, show)
     if progress.step == 0 and data.evaluation:
         progress = replace(progress, before=_evaluate(model, data, config, accelerator, show))
@@ -139,13 +123,15 @@ def _run(
         on_step=_on_step(config, accelerator, model, data, show),
         evaluate=(lambda: _evaluate(model, data, config, accelerator, show)) if data.evaluation else None,
         battery=make_battery(model, config, show.say, writes=accelerator.is_main_process, done=progress.step),
-        save_best=lambda path, report: model.save_pretrained(path, evaluation=_brief(report), **_known(config, data)),
+        save_best=lambda path, report: model.save_pretrained(
+            path, evaluation=brief(report), **known(model, data, config)
+        ),
         say=show.say,
     )
     show.start(len(data.steps), progress.step)
     progress = fit(trainer, progress)
     show.stop()
-    return _finish(trainer, progress, show)
+    return finish(trainer, progress, show)
 
 
 def _restore(accelerator: Accelerator, checkpoint: Path, data: PreparedData) -> Progress:
@@ -163,6 +149,19 @@ def _restore(accelerator: Accelerator, checkpoint: Path, data: PreparedData) -> 
         )
     accelerator.load_state(str(checkpoint))
     return progress
+
+
+def _recall_best(config: TrainConfig, accelerator: Accelerator, progress: Progress, show: Display) -> Progress:
+    """Only the best model of the steps that count is kept; one that is no more is not the best any more."""
+    out = Path(config.out)
+    if accelerator.is_main_process:
+        checkpoints.keep_only_best(out, progress.best_step)
+    there = [progress.best_step is None or checkpoints.best_directory(out, progress.best_step).exists()]
+    broadcast_object_list(there)  # the directory may be on the first machine alone
+    if there[0]:
+        return progress
+    show.say(f"warning: the best model so far, of step {progress.best_step}, is gone: the best begins anew")
+    return replace(progress, best_step=None, best_accuracy=None)
 
 
 def _journal(config: TrainConfig, accelerator: Accelerator, progress: Progress) -> Journal | None:
@@ -212,63 +211,3 @@ def _evaluate(
         return compare(data.evaluation, rewards)
     every = gather_object([(rank + ranks * i, r) for i, r in enumerate(rewards)])
     return compare(data.evaluation, [r for _, r in sorted(every, key=lambda pair: pair[0])])
-
-
-def _finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
-    """Evaluate once more, save the model, and say in `summary.json` what was done: the mark of a finished run."""
-    config, model, data, accelerator = trainer.config, trainer.model, trainer.data, trainer.accelerator
-    out = Path(config.out)
-    after = trainer.evaluate() if trainer.evaluate is not None else None
-    if after is not None and config.eval_every:
-        progress = keep_best(trainer, progress, after)
-    battery = trainer.battery(progress.step) if trainer.battery is not None else None
-    known = _known(config, data) | _reward_scale(model, data, config)
-    if accelerator.is_main_process:
-        loads = model.save_pretrained(out, evaluation=_brief(after) if after else {}, **known)
-        if config.lora:
-            save_adapter(model.adapter, out / "adapter")
-        effect = trainer.effect.per_doubling if trainer.effect is not None else None
-        fill = data.fill(config.tokens_per_pack, num_ranks=accelerator.num_processes)
-        summary = summarise(progress=progress, data=data, model=model, after=after, length_effect=effect, fill=fill)
-        budget = {"tokens_per_pack": config.tokens_per_pack, "auto_batch": config.auto_batch}
-        write_summary(out / SUMMARY, {**summary, **budget, "battery": battery, "loads_as": loads})
-        if effect is not None:
-            show.say(f"length effect: {effect:+.3f} for a response twice as long, left out of the reward")
-        if after is not None:
-            show.say(f"held-out after: {describe(after)}")
-        if progress.best_step is not None and progress.best_step != progress.step:
-            best = checkpoints.best_directory(out, progress.best_step)
-            show.say(f"best held-out accuracy {progress.best_accuracy:.3f}, after step {progress.best_step}: {best}")
-        show.say(f"saved in {out} ({loads})")
-    for journal in (trainer.journal, trainer.battery.journal if trainer.battery is not None else None):
-        if journal is not None:
-            journal.close()
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
-    return TrainResult(model.eval(), out, read_summary(out / SUMMARY), progress.before, after)
-
-
-def load_result(out: Path) -> TrainResult:
-    """What a finished run left behind."""
-    summary = read_summary(out / SUMMARY)
-    before, after = (read_report(summary[name]) for name in ("eval_before", "eval"))
-    return TrainResult(RewardModel.from_pretrained(out), out, summary, before, after)
-
-
-def _reward_scale(model: RewardModel, data: PreparedData, config: TrainConfig) -> dict[str, float]:
-    """Mean and standard deviation of the rewards of a sample of the training responses, as the contract names them."""
-    picks = np.random.default_rng(config.seed).permutation(len(data.training))[:64]
-    sample = [data.training[i] for i in picks.tolist()]
-    scores = score_groups(model, sample, tokens_per_pack=config.tokens_per_pack, require_finite=False)
-    rewards = np.concatenate(list(scores))
-    rewards = rewards[np.isfinite(rewards)]  # of rows whose steps were skipped, there are none
-    return {"reward_mean": float(rewards.mean()), "reward_std": float(rewards.std())} if rewards.size else {}
-
-
-def _known(config: TrainConfig, data: PreparedData) -> dict[str, Any]:
-    return {"base_model": config.model, "over_long": config.over_long, "data_fingerprint": data.fingerprint}
-
-
-def _brief(report: PairwiseReport) -> dict[str, Any]:
-    values = report.to_json()
-    return {name: values[name] for name in ("accuracy", "accuracy_low", "accuracy_high", "margin", "loss", "pairs")}

@@ -2,6 +2,9 @@
 
 import importlib.util
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,9 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import InitProcessGroupKwargs
 
-from palate.config import TrainConfig, build, differences, read_yaml
+from palate.config import TrainConfig, build, differences, read_yaml, write_yaml
 from palate.errors import ConfigError
+from palate.lock import held
 from palate.model.adapters import add_lora, freeze_lowest
 from palate.model.backbone import decoder_layers
 from palate.model.compiled import compile_layers, require_compiler
@@ -19,11 +23,12 @@ from palate.model.loading import new_reward_model, resolve_dtype
 from palate.model.reward_model import RewardModel
 from palate.packing.attention import path_of_body
 from palate.training import checkpoints
-from palate.training.display import Display, batch_table, rendered_example
+from palate.training.display import Display
 from palate.training.eight_bit import in_8bit, require_8bit
+from palate.training.first_look import batch_table, rendered_example
 from palate.training.memory import save_memory
 from palate.training.optimizer import switch_off_dropout
-from palate.training.prepare import PreparedData
+from palate.training.prepared import PreparedData
 from palate.training.summary import count_tokens
 
 CONFIG, SUMMARY = "config.yaml", "summary.json"
@@ -66,7 +71,7 @@ def claim(config: TrainConfig, *, owner: bool = True) -> Path | None:
 
     Args:
         config: the settings.
-        owner: whether this process makes and clears the directory; the others follow it.
+        owner: whether this process answers for the directory; the others follow it.
 
     Raises:
         ConfigError: something else lies there, the run would delete its own input, or the resumed run was
@@ -76,8 +81,8 @@ def claim(config: TrainConfig, *, owner: bool = True) -> Path | None:
     if out.exists() and not out.is_dir():
         raise ConfigError(f"{out} is a file; --out must be a directory")
     _protect_inputs(config, out)
-    if owner and not config.resume:
-        _make_room(out, overwrite=config.overwrite)
+    if owner and not (config.resume and (out / CONFIG).exists()):
+        _check_room(out, overwrite=config.overwrite)
     out.mkdir(parents=True, exist_ok=True)
     if not config.resume or not (out / CONFIG).exists():
         return None
@@ -98,12 +103,41 @@ def _protect_inputs(config: TrainConfig, out: Path) -> None:
             raise ConfigError(f"--{name} {value} lies in --out {out}, which this run would replace")
 
 
-def _make_room(out: Path, *, overwrite: bool) -> None:
-    """Delete an earlier run, if that is wanted; nothing but runs is ever deleted."""
+@contextmanager
+def alone(config: TrainConfig) -> Iterator[None]:
+    """While this lasts, no other process trains into the output directory.
+
+    Raises:
+        ConfigError: another does already.
+    """
+    out = Path(config.out).resolve()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    lock = out.with_name(f".{out.name}.lock")  # beside it, since --overwrite empties it
+    with held(lock):
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def begin(config: TrainConfig) -> None:
+    """Mark the output directory as this run's. Not before now, when all else is known to be sound, an earlier run goes.
+
+    Args:
+        config: as it is to be resumed.
+    """
+    out = Path(config.out)
+    if config.overwrite and (out / CONFIG).exists():
+        shutil.rmtree(out)
+        out.mkdir()
+    write_yaml(replace(config, resume=False, overwrite=False), out / CONFIG)
+
+
+def _check_room(out: Path, *, overwrite: bool) -> None:
+    """Nothing but runs is ever replaced, and those only if that is wanted."""
     if (out / CONFIG).exists():
         if not overwrite:
             raise ConfigError(f"{out} holds an earlier run; choose another --out, or --resume, or --overwrite")
-        shutil.rmtree(out)
     elif (out / "config.json").exists() or any(out.glob("*.safetensors")):
         raise ConfigError(f"{out} holds a model that is not of a run of palate train; choose another --out")
 
@@ -159,15 +193,16 @@ def _adapt(model: RewardModel, config: TrainConfig) -> Any:
 
 def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show: Display) -> None:
     """Show what the run is about to do, on real rows."""
-    step, fill = data.steps[0], data.fill(config.tokens_per_pack, num_ranks=PartialState().num_processes)
+    budget, ranks = config.tokens_per_pack, PartialState().num_processes
+    step, fill = data.steps[0], data.fill(budget, num_ranks=ranks)
     groups = [data.training[i] for i in step.groups]
     weights = [p for p in model.parameters() if p.requires_grad]
     trainable = sum(p.numel() for p in weights)
     precision = str(model.compute_dtype).removeprefix("torch.")
     show.show(rendered_example(groups[0], model.tokenizer, pooling=model.pooling_name))
-    show.show(
-        batch_table(groups, data.costs[list(step.groups)].tolist(), data.opening, config.tokens_per_pack, step.packs)
-    )
+    packs = [items for items in data.packs(step, budget, num_ranks=ranks) if items]
+    loads = [data.tokens([step.groups[i] for i in items]) for items in packs]
+    show.show(batch_table(groups, packs, loads, budget))
     tokens = count_tokens(data, shared=model.layout == "tree")
     show.say(
         f"{len(data.training):,} groups in {len(data.steps):,} steps; {trainable:,} trainable "

@@ -16,7 +16,7 @@ from palate.model.contract import package_versions
 from palate.model.reward_model import RewardModel
 from palate.packing.attention import path_of_body
 from palate.training.checkpoints import Progress
-from palate.training.prepare import PreparedData
+from palate.training.prepared import PreparedData
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ def count_tokens(data: PreparedData, *, shared: bool) -> TokenCounts:
     return TokenCounts(unshared, computed, data.opening)
 
 
-def peak_memory_bytes() -> int:
-    """Most memory held at once: of the GPU where there is one, else the process's resident set."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
+def peak_memory_bytes(device: torch.device) -> int:
+    """Most memory held at once: of the GPU where the model is on one, else the process's resident set."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
 
@@ -86,11 +86,12 @@ def summarise(
             "training": len(data.training),
             "evaluation": len(data.evaluation),
             "truncated": data.truncated,
+            "ignored_labels": data.ignored_labels,
         },
         "seconds": progress.seconds,
         "pairs_per_second": progress.pairs / progress.seconds,
         "tokens_per_second": progress.tokens / progress.seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
+        "peak_memory_bytes": peak_memory_bytes(model.device),
         "length_effect": length_effect,
         "dropped": count_reasons(data.dropped),
         "data_fingerprint": data.fingerprint,

@@ -36,6 +36,14 @@ def test_the_table_is_the_one_worked_out_by_hand(judge, value) -> None:
     assert check.facts["benchmarks.llmbar.overall"] is None
 
 
+def test_a_reward_that_is_no_number_is_neither_right_nor_wrong(judge, value) -> None:
+    infinite = [row(3, float("inf"), 0, 1), row(4, 0, float("inf"), 1)]
+    check = judge({"LLMBar/Natural/dataset.jsonl": [row(1, 1, 0, 1), row(2, 0, 1, 1), *infinite]})
+    assert value(check, "llmbar", "Natural") == 0.5
+    figure = check.facts["benchmarks.llmbar.figures"]["Natural"]
+    assert (figure["items"], figure["unscored"]) == (2, 2)
+
+
 def test_a_source_column_names_the_set_too(judge, value) -> None:
     check = judge([row(1, 1, 0, 1) | {"source": "llmbar-natural"}, row(2, 1, 0, 2) | {"source": "llmbar-adver-GPTOut"}])
     assert (value(check, "llmbar", "Natural"), value(check, "llmbar", "GPTOut")) == (1.0, 0.0)

@@ -29,7 +29,7 @@ def llmbar(items: Sequence[Item]) -> Sheet:
     """The table of LLMBar; items whose set is not known count among all items alone, and are counted."""
     named = np.array([set_of(item) for item in items])
     margin = np.array([item.chosen[0] - item.rejected[0] for item in items])
-    right = (np.sign(margin) + 1) / 2
+    right = np.where(np.isfinite(margin), (np.sign(margin) + 1) / 2, np.nan)
     unknown = int((named == "").sum())
     reason = "neither source nor path names one of the five sets; they count among all items alone"
     return Sheet(

@@ -8,6 +8,7 @@ Shape legend: P probes, A edited texts of one probe, M prompts.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,7 +169,7 @@ def quantile_interval(values_A: Floats, prompt_A: Ints, level: float, confidence
     return float(ordered[low - 1]), float(ordered[high - 1])
 
 
-def independent_count(holds_A: NDArray[np.bool_], prompt_A: Ints) -> int:
+def independent_count(holds_A: NDArray[np.bool_] | Floats, prompt_A: NDArray[Any]) -> int:
     """As how many independent texts these count, some of which share a prompt: n over the design effect, at most n.
 
     The design effect is the variance of the share between prompts over the one between texts. Source: Kish (1965),

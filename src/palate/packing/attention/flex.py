@@ -73,6 +73,9 @@ class Blocks:
         return cls(full, some & ~full, until, position)
 
 
+_GRAPHS = 64
+
+
 def padded_size(num_rows: int) -> int:
     """Rows of whole blocks, two at least.
 
@@ -107,7 +110,8 @@ def attend_flex(
         )
     block_mask, score_mod = layout.cache[cache_key]
     padding = (0, 0, 0, padded_size(num_rows) - num_rows)
-    states = (F.pad(each.to(value_BHTD.dtype), padding) for each in (query_BHTD, key_BHTD, value_BHTD))
+    # Without rows to add, padding keeps the strides as they came, and other strides are another compiled kernel.
+    states = [F.pad(each.to(value_BHTD.dtype), padding).contiguous() for each in (query_BHTD, key_BHTD, value_BHTD)]
     # Autocast has nothing to choose here, and a kernel compiled with it would be compiled again without it.
     with torch.autocast(device.type, enabled=False):
         output: Tensor = _kernel()(
@@ -167,5 +171,8 @@ def _kernel() -> Callable[..., Tensor]:
     """FlexAttention compiled once: with `dynamic`, a new length costs nothing; without, 15 seconds each."""
     from torch.nn.attention.flex_attention import flex_attention
 
+    # Windows, gradients on or off, and numbers of heads make a graph each, and beyond the limit it would run uncompiled
+    # with all scores in memory, for the rest of the run.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _GRAPHS)
     compiled: Callable[..., Tensor] = torch.compile(flex_attention, dynamic=True)
     return compiled

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from palate.packing.batch import Run
+from palate.packing.batch import Run, send
 
 Ints = NDArray[np.int64]
 
@@ -90,7 +90,10 @@ def sum_copies(grad_KX: Tensor, copies: Copies) -> Tensor:
     A sum along an axis is that in PyTorch, whatever the precision of its terms.
     """
     rest = grad_KX.shape[1:]
-    parts = [grad_KX.index_select(0, each.flatten()).view(*each.shape, *rest).sum(1) for each in copies.tables]
+    parts = []
+    for each in copies.tables:
+        part = grad_KX.index_select(0, each.flatten()).view(*each.shape, *rest)
+        parts.append(part.squeeze(1) if each.shape[1] == 1 else part.sum(1))
     if copies.num_idle:
         parts.append(grad_KX.new_zeros(copies.num_idle, *rest))
     return torch.cat(parts).index_select(0, copies.place_T)
@@ -115,6 +118,5 @@ def bounds_of(lengths: Sequence[int], device: torch.device) -> Tensor:
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """The array as a tensor on the device; from pinned memory, so that a GPU's queue is not waited for."""
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
+    """The array as a tensor on the device, see `palate.packing.batch.send`."""
+    return send(torch.from_numpy(np.ascontiguousarray(array)), device)

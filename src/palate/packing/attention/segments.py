@@ -110,6 +110,11 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, segment: Segment, layout:
         return attend_plainly(query, key, value, _visible(layout, query, num_keys, windowed), want)
     whole = segment.length == num_keys and windowed is None
     mask = None if whole or (segment.length == 1 and windowed is None) else _mask(layout, query, num_keys, windowed)
+    share = query.shape[1] // key.shape[1]
+    if share > 1 and query.device.type == "cuda" and (mask is not None or dtype is torch.float32):
+        # The memory-efficient kernel is the only one for these, and knows no shared heads: PyTorch would fall back to
+        # the plain one, which keeps all scores.
+        key, value = key.repeat_interleave(share, dim=1), value.repeat_interleave(share, dim=1)
     return F.scaled_dot_product_attention(
         query,
         key,
