@@ -50,6 +50,10 @@ class Server(ThreadingHTTPServer):
     status = 400
     breaks: tuple[str, ...] = ()
     retry_after = ""
+    page = False
+
+    def spoil(self, answer: Any) -> Any:
+        return answer
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -70,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
             return None
         paths = {"palate": "/v1/reward", "vllm": "/classify", "openrlhf": "/get_reward"}
         if self.path != paths[self.server.protocol]:
-            return self.answer(404, {})
+            return self.answer(200, "<html>") if self.server.page else self.answer(404, {})
         if self.server.key and self.headers.get("Authorization") != f"Bearer {self.server.key}":
             return self.answer(401, {})
         if not body:
@@ -83,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         if any(len(text) > self.server.longest for text in body.get("input", body.get("query", []))):
             said = "" if self.server.status == 413 else "This model's maximum context length is 8 tokens."
             return self.answer(self.server.status, {"message": said})
-        return self.answer(200, getattr(self, self.server.protocol)(body))
+        return self.answer(200, self.server.spoil(getattr(self, self.server.protocol)(body)))
 
     def palate(self, body: dict[str, Any]) -> dict[str, Any]:
         assert body["options"]["scale"] == "raw"
@@ -121,8 +125,8 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         return True
 
-    def answer(self, code: int, values: dict[str, Any], headers: dict[str, str] | None = None) -> None:
-        payload = json.dumps(values).encode()
+    def answer(self, code: int, values: Any, headers: dict[str, str] | None = None) -> None:
+        payload = values.encode() if isinstance(values, str) else json.dumps(values).encode()
         self.send_response(code)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
@@ -277,3 +281,26 @@ def test_what_is_no_reward_server_is_said(server: Server) -> None:
         RemoteScorer(url(server))
     with pytest.raises(ModelError, match=r"nothing answers at http://127\.0\.0\.1:9"):
         RemoteScorer("http://127.0.0.1:9")
+
+
+def test_pages_at_other_addresses_are_no_protocol(server: Server) -> None:
+    server.protocol, server.page = "openrlhf", True
+    assert RemoteScorer(url(server), tokenizer=MODEL.tokenizer).protocol == "openrlhf"
+
+
+@pytest.mark.parametrize("answer", ["<html>", {}, {"rewards": [None]}, {"rewards": 7}])
+def test_an_answer_of_another_form_is_said(server: Server, answer: Any) -> None:
+    server.protocol = "openrlhf"
+    scorer = RemoteScorer(url(server), tokenizer=MODEL.tokenizer)
+    server.spoil = lambda _answer: answer  # type: ignore[method-assign]
+    with pytest.raises(ModelError, match="does not answer as openrlhf does"):
+        scorer.score(GROUPS[:1])
+
+
+def test_a_reward_that_is_no_number_is_not_taken_for_a_text_that_is_too_long(server: Server) -> None:
+    server.protocol = "openrlhf"
+    scorer = RemoteScorer(url(server), tokenizer=MODEL.tokenizer)
+    server.spoil = lambda answer: {"rewards": [float("nan"), *answer["rewards"][1:]]}  # type: ignore[method-assign]
+    (rewards,) = scorer.score(GROUPS[:1])
+    assert rewards[0] == np.inf
+    assert np.isfinite(rewards[1:]).all()

@@ -122,6 +122,8 @@ class RemoteScorer:
             if not error.is_about_length:
                 raise
             return [np.nan]
+        except (ValueError, LookupError, TypeError) as error:
+            raise ModelError(f"{self._url} does not answer as {self.protocol} does: {error!r}") from error
 
     def _find_protocol(self) -> tuple[str, Ask]:
         """The first protocol whose address exists there."""
@@ -148,6 +150,8 @@ class RemoteScorer:
         except (OSError, HTTPException) as error:
             why = error.reason if isinstance(error, URLError) else error
             raise ModelError(f"nothing answers at {self._url} ({why}); check address and port") from error
+        except ValueError:
+            return False  # a page of some other server
         return True
 
     def _ask_palate(self, flat: list[tuple[Conversation, Conversation]]) -> list[float]:
@@ -179,11 +183,11 @@ class RemoteScorer:
         body = {"model": self._served_name(), "input": self._texts(flat), "use_activation": False}
         answer = self._json("/classify", body | {"add_special_tokens": False})
         ordered = sorted(answer["data"], key=lambda item: item["index"])
-        return [float(item["probs"][0]) for item in ordered]
+        return [_number(item["probs"][0]) for item in ordered]
 
     def _ask_openrlhf(self, flat: list[tuple[Conversation, Conversation]]) -> list[float]:
         answer = self._json("/get_reward", {"query": self._texts(flat), "prompts": [], "labels": []})
-        return [float(value) for value in answer["rewards"]]
+        return [_number(value) for value in answer["rewards"]]
 
     def _texts(self, flat: list[tuple[Conversation, Conversation]]) -> list[str]:
         return [render(self._tokenizer, prompt, response).text for prompt, response in flat]
@@ -219,6 +223,12 @@ class RemoteScorer:
                     raise
                 time.sleep(max(2.0 ** (_TRIES - left) / 4, min(_LONGEST_PAUSE, _asked_to_wait(error))))
         raise AssertionError
+
+
+def _number(value: float) -> float:
+    """Infinity for whatever is no finite number, since NaN stands for what was not scored."""
+    number = float(value)
+    return number if np.isfinite(number) else np.inf
 
 
 def _may_pass(error: Exception) -> bool:
