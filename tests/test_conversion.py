@@ -221,3 +221,34 @@ def read_groups_one_by_one(path: Path) -> None:
 def test_targets_have_names_and_endings() -> None:
     assert all(name == target.name for name, target in TARGETS.items())
     assert all(set(target.endings) <= {".jsonl", ".json", ".csv", ".parquet"} for target in TARGETS.values())
+
+
+def test_the_list_of_an_earlier_run_does_not_stay(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    convert(write(tmp_path / "in.jsonl", PAIR, PAIR | {"chosen": ""}), to="trl", out=str(out), on_bad_row="skip")
+    assert (tmp_path / "out.jsonl.dropped.jsonl").exists()
+    convert(write(tmp_path / "in.jsonl", PAIR), to="trl", out=str(out))
+    assert not (tmp_path / "out.jsonl.dropped.jsonl").exists()
+
+
+def test_data_of_bad_rows_alone_is_not_blamed_on_the_format(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", PAIR | {"chosen": ""})
+    with pytest.raises(DataError, match="no group in it can be read"):
+        convert(source, to="trl", out=str(tmp_path / "out.jsonl"), on_bad_row="skip")
+
+
+@pytest.mark.parametrize("text", ["a\rb", "\r", "a\r\nb", "a,b"])
+def test_every_line_break_survives_a_table(tmp_path: Path, text: str) -> None:
+    out = tmp_path / "out.csv"
+    convert(write(tmp_path / "in.jsonl", PAIR | {"chosen": f"x{text}y", "margin": 0.5}, PAIR), to="trl", out=str(out))
+    first, second = read_groups(str(out)).groups
+    assert first.responses[0][0].content == f"x{text}y"
+    assert first.comparisons[0].margin == 0.5
+    assert second.responses[0][0].content == "Blue."
+
+
+def test_rewards_beyond_any_float_are_refused(tmp_path: Path) -> None:
+    scores = write(tmp_path / "scores.jsonl", {"id": "x", "rewards": [10**400, 1]})
+    source = write(tmp_path / "in.jsonl", PAIR | {"id": "x"})
+    with pytest.raises(DataError, match="not one number for each"):
+        convert(source, to="argilla", out=str(tmp_path / "out.jsonl"), predictions=scores)

@@ -22,7 +22,6 @@ target cannot say is in `ConvertResult.lost`; the names are these.
 """
 
 import json
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -31,7 +30,8 @@ from typing import Any
 from palate.atomic import write_text
 from palate.data.load import stream_groups
 from palate.data.read import GroupStream, OnBadRow, ReadReport, write_dropped
-from palate.data.sources import read_rows
+from palate.data.rows import is_finite
+from palate.data.sources import read_rows, refuse_own_input
 from palate.data.writers.files import writing
 from palate.data.writers.target import Job, Target, find_traits
 from palate.data.writers.targets import TARGETS
@@ -107,9 +107,11 @@ def convert(
     target = _target(to, out, predictions)
     path = Path(out)
     for source in (data, *([predictions] if predictions else [])):
-        _refuse_own_input(path, source)
+        refuse_own_input(path, source)
     stream = stream_groups(data, split=split, on_bad_row=on_bad_row, max_groups=max_groups, require_comparisons=False)
     traits = find_traits(stream)
+    if not traits.groups:
+        raise DataError(f"no group in it can be read ({stream.report.summary()})", reason="no-groups", where=data)
     columns = [column for column in target.columns if not column.needs or column.needs in traits.used]
     job = Job(target.is_plain(traits), carries=target.carries, agent=Path(predictions).stem if predictions else "")
     groups = _with_rewards(stream, predictions, job) if predictions else iter(stream)
@@ -123,8 +125,11 @@ def convert(
                 on_progress(done, traits.groups)
         if rows == 0:
             raise _nothing(data, to, job)
+    listed = path.with_name(f"{path.name}.dropped.jsonl")
     if stream.report.dropped:
-        write_dropped(path.with_name(f"{path.name}.dropped.jsonl"), stream.report.dropped)
+        write_dropped(listed, stream.report.dropped)
+    else:
+        listed.unlink(missing_ok=True)  # of an earlier run
     result = ConvertResult(path, rows, dict(job.lost), stream.report)
     write_text(path.with_name(path.name + SUMMARY), json.dumps(result.to_json(), indent=2) + "\n")
     return result
@@ -140,13 +145,6 @@ def _target(name: str, out: str, predictions: str | None) -> Target:
         able = ", ".join(one.name for one in TARGETS.values() if one.predictions)
         raise ConfigError(f"{name} has no place for predictions; leave them out, or write one of {able}")
     return target
-
-
-def _refuse_own_input(out: Path, source: str) -> None:
-    path = Path(source).expanduser()
-    same = out.exists() and path.exists() and out.samefile(path)
-    if same or (path.is_dir() and out.resolve().is_relative_to(path.resolve())):
-        raise ConfigError(f"out is {out}, which is part of what is read ({source}); write to another place")
 
 
 def _with_rewards(stream: GroupStream, predictions: str, job: Job) -> Iterator[PreferenceGroup]:
@@ -179,7 +177,7 @@ def _are_rewards(value: object, number: int) -> bool:
     return (
         isinstance(value, list)
         and len(value) == number
-        and all(isinstance(one, int | float) and math.isfinite(one) for one in value)
+        and all(isinstance(one, int | float) and is_finite(one) for one in value)
     )
 
 

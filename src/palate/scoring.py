@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from palate.errors import NonFiniteError
 from palate.model.prompt_cache import Advance, PromptCache, cached_tokens, check_prompt_cache, pays, pool_cached, take
 from palate.model.quantize import Agreement, measure_agreement, quantize_body
 from palate.model.reward_model import RewardModel
-from palate.packing.bins import pack
+from palate.packing.bins import pack, pack_padded
 from palate.prefix_tree import WORTH_SHARING, common_prefix_length
 from palate.records import TokenizedGroup
 
@@ -120,8 +121,7 @@ def score_groups(
         run.check(model, window)
         results = [np.empty(len(group.sequences), dtype=np.float32) for group in window]
         missing = [len(group.sequences) for group in window]
-        for step in _plan(model, window, tokens_per_pack, run):
-            rewards_N = _score_pass(model, step, tokens_per_pack, run)
+        for step, rewards_N in _one_ahead(model, _plan(model, window, tokens_per_pack, run), tokens_per_pack, run):
             bounds = np.cumsum([len(unit.responses) for unit in step.units])[:-1]
             for unit, rewards_K in zip(step.units, np.split(rewards_N, bounds), strict=True):
                 results[unit.group][list(unit.responses)] = rewards_K
@@ -178,7 +178,10 @@ def _plan(model: RewardModel, window: Sequence[TokenizedGroup], budget: int, run
         else:
             units += [_Unit(at, (k,), take(group, (k,))) for k in range(len(group.sequences))]
     costs = [model.cost(unit.part) for unit in units]
-    bins = pack(*_beyond_opening(units, costs, budget)) if model.layout == "tree" else _stack(costs, budget)
+    if model.layout == "tree":
+        bins = pack(*_beyond_opening(units, costs, budget))
+    else:
+        bins = pack_padded([1] * len(units), costs, budget)
     return passes + [_Pass(tuple(units[i] for i in items)) for items in bins]
 
 
@@ -213,36 +216,32 @@ def _cut(group: TokenizedGroup, budget: int) -> list[tuple[int, ...]]:
     return parts
 
 
-def _stack(lengths: Sequence[int], budget: int) -> tuple[tuple[int, ...], ...]:
-    """Sequences of similar length into padded batches of at most `budget` tokens, padding included.
-
-    >>> _stack([5, 1, 4, 1, 1], 9)
-    ((0,), (2, 1), (3, 4))
-    """
-    batches: list[tuple[int, ...]] = []
-    width = 0
-    for at in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if batches and (len(batches[-1]) + 1) * width <= budget:
-            batches[-1] += (at,)
-        else:
-            batches.append((at,))
-            width = lengths[at]
-    return tuple(batches)
+def _one_ahead(
+    model: RewardModel, passes: Iterable[_Pass], budget: int, run: ScoringRun
+) -> Iterator[tuple[_Pass, Rewards]]:
+    """Each pass with its rewards [N], read when the next one is on its way: a GPU need not wait for the host."""
+    before: tuple[_Pass, Tensor] | None = None
+    for step in passes:
+        started = step, _score_pass(model, step, budget, run)
+        if before is not None:
+            yield before[0], before[1].cpu().numpy()
+        before = started
+    if before is not None:
+        yield before[0], before[1].cpu().numpy()
 
 
 @torch.no_grad()
-def _score_pass(model: RewardModel, step: _Pass, budget: int, run: ScoringRun) -> Rewards:
-    """Rewards [N] of the pass's responses, unit by unit; its tokens are counted."""
+def _score_pass(model: RewardModel, step: _Pass, budget: int, run: ScoringRun) -> Tensor:
+    """Rewards float32 [N] of the pass's responses, unit by unit; its tokens are counted."""
     training = model.training
     model.eval()
     if step.advance is not None:
         group = step.units[0].part
         run.computed_tokens += cached_tokens(group)
-        rewards_N = model.head(pool_cached(model, group, advance=step.advance, tokens_per_pack=budget))
+        rewards_N: Tensor = model.head(pool_cached(model, group, advance=step.advance, tokens_per_pack=budget))
     else:
         batch = model.collate([unit.part for unit in step.units])
         run.computed_tokens += batch.input_ids_BT.numel()
         rewards_N = model(batch)
     model.train(training)
-    rewards: Rewards = rewards_N.float().cpu().numpy()
-    return rewards
+    return rewards_N.float()

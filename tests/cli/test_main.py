@@ -244,3 +244,17 @@ def test_the_file_of_another_command_is_refused(tmp_path: Path) -> None:
     file.write_text(json.dumps({"pairs_per_step": 3}))
     with pytest.raises(ConfigError, match="unknown setting pairs-per-step"):
         parse("eval", "EvalConfig", ["m", "--data", "d", "--config", str(file)])
+
+
+def test_the_file_is_checked_when_flags_have_completed_it(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("longest: 256\nprotocol: vllm\n")
+    parity = parse("parity", "ParityConfig", ["rm", "--url", "http://h", "--config", str(file)])
+    assert (parity.longest, parity.protocol) == (256, "vllm")
+    file.write_text("lora_rank: 8\n")
+    flags = ["--config", str(file), "--model", "m", "--data", "d", "--out", "o"]
+    assert parse("train", "TrainConfig", [*flags, "--lora"]).lora_rank == 8
+    with pytest.raises(ConfigError, match="lora-rank belongs to lora"):
+        parse("train", "TrainConfig", flags)
+    file.write_text("calibrated: true\n")
+    assert parse("export", "ExportConfig", ["rm", "--to", "vllm", "--out", "o", "--config", str(file)]).calibrated

@@ -86,7 +86,7 @@ def faulty() -> Iterator[tuple[Faulty, str]]:
                 self.close_connection = True
                 self.connection.close()
                 return
-            said = json.dumps(answer).encode()
+            said = answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(said))}.items():
                 self.send_header(name, value)

@@ -135,3 +135,23 @@ def test_the_reward_function_of_trl(model: RewardModel, address: str) -> None:
 def test_the_client_needs_no_torch() -> None:
     code = "import sys, palate.client; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_after_a_refusal_nothing_more_is_sent(faulty: tuple[Faulty, str]) -> None:
+    plan, url = faulty
+    plan.answers, plan.hold = [(422, {}, {"error": {"type": "invalid", "message": "no"}})], 0.05
+    with RewardClient(url, batch=1, concurrency=1, retries=QUICK) as client:
+        with pytest.raises(ClientError, match="no"):
+            client.score([PAIR] * 12)
+        time.sleep(0.5)
+        assert len(plan.bodies) <= 2
+
+
+def test_a_page_is_no_answer(faulty: tuple[Faulty, str]) -> None:
+    plan, url = faulty
+    plan.answers = [(200, {}, "<html>")]
+    with (
+        RewardClient(url, retries=QUICK) as client,
+        pytest.raises(ClientError, match="does not answer as a palate server"),
+    ):
+        client.rewards("p", ["four"])

@@ -131,7 +131,7 @@ def test_the_data_is_not_overwritten(tmp_path: Path) -> None:
     before = data.read_bytes()
     (tmp_path / "link.jsonl").symlink_to(data)
     for out in ("in.jsonl", "link.jsonl"):
-        with pytest.raises(ConfigError, match="the data itself"):
+        with pytest.raises(ConfigError, match="part of what is read"):
             aggregate(str(data), out=str(tmp_path / out))
     assert data.read_bytes() == before
 
@@ -269,3 +269,11 @@ def test_a_packed_source_is_read_as_well(tmp_path: Path) -> None:
     with (tmp_path / "in.jsonl").open("rb") as plain, gzip.open(tmp_path / "in.jsonl.gz", "wb") as packed:
         shutil.copyfileobj(plain, packed)
     assert aggregate(str(tmp_path / "in.jsonl.gz"), out=str(tmp_path / "out.jsonl")).groups == 1
+
+
+def test_what_is_read_again_next_time_is_not_written_among_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "in.jsonl").write_text('{"prompt": "p", "chosen": "a", "rejected": "b"}\n')
+    with pytest.raises(ConfigError, match="part of what is read"):
+        aggregate(str(folder), out=str(folder / "out.jsonl"))

@@ -215,7 +215,7 @@ def test_a_summary_lies_beside_the_file_and_bad_rows_are_listed(tmp_path: Path) 
 def test_what_makes_no_sense_is_refused(tmp_path: Path) -> None:
     source = str(write_groups(tmp_path / "in.jsonl", biased(20)))
     for settings, words in (
-        ({"out": source}, "the data itself"),
+        ({"out": source}, "part of what is read"),
         ({"out": str(tmp_path / "out.csv")}, "jsonl"),
         ({"out": str(tmp_path / "o.jsonl"), "mode": "halve"}, "subset or weights"),
         ({"out": str(tmp_path / "o.jsonl"), "unit": "tokens"}, "characters or words"),
@@ -245,3 +245,11 @@ def test_published_arguments(real_data: Path, tmp_path: Path) -> None:
     # twice the pairs that the shorter response wins is the most that any subset in balance can hold
     assert 0.97 * 2 * (1 - 0.719) * 15_223 < result.comparisons - result.ties - result.equal < 2 * 0.2807 * 15_223
     assert result.summary().startswith("the longer response wins 71.9% [")
+
+
+def test_what_is_read_again_next_time_is_not_written_among_it(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "in.jsonl").write_text('{"prompt": "p", "chosen": "a", "rejected": "b"}\n')
+    with pytest.raises(ConfigError, match="part of what is read"):
+        balance(str(folder), out=str(folder / "out.jsonl"))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from palate.data.read import PreferenceData, read_preferences, write_dropped
+from palate.data.rows import row_to_group
 from palate.errors import ConfigError, DataError
 
 PAIR = {"prompt": "Name a colour.", "chosen": "Blue.", "rejected": "No."}
@@ -410,3 +411,12 @@ def test_rows_to_be_scored_are_refused_where_comparisons_are_required(tmp_path: 
 def test_max_groups_must_be_positive(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="max-groups is 0"):
         read_preferences(write(tmp_path / "rows.jsonl", PAIR), max_groups=0)
+
+
+@pytest.mark.parametrize("field", ["margin", "weight", "probability"])
+def test_whole_numbers_beyond_any_float_are_named(field: str) -> None:
+    row = {"prompt": "p", "responses": ["a", "b"], "comparisons": [{"winner": 0, "loser": 1, field: 10**400}]}
+    with pytest.raises(DataError, match="is not a finite number"):
+        row_to_group(row, "a:1")
+    with pytest.raises(DataError, match="is not finite"):
+        row_to_group({**row, "comparisons": [], "gold": [10**400, 1]}, "a:1")

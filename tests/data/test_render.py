@@ -289,3 +289,13 @@ def test_the_fallback_template_gives_encoders_their_own_first_and_last_token() -
     tokenizer.bos_token = tokenizer.eos_token = None
     text = render(tokenizer, (Message("user", "Hi."),), (Message("assistant", "Hello."),)).text
     assert text == "[CLS]User: Hi.\n\nAssistant: Hello.[SEP]"
+
+
+def test_what_encoders_have_in_place_of_bos_is_not_cut_off() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.cls_token, tokenizer.bos_token = "<|im_start|>", None
+    tokenizer.chat_template = FALLBACK_TEMPLATE
+    group = PreferenceGroup("x", (Message("user", "a" * 100),), ((Message("assistant", "b"),),))
+    (row,) = tokenize([group], tokenizer, max_length=40, over_long="truncate-prompt").groups
+    assert row.sequences[0][0] == tokenizer.cls_token_id
+    assert len(row.sequences[0]) == 40

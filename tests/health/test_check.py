@@ -157,3 +157,18 @@ def test_a_file_without_preferences_is_an_error(tmp_path: Path) -> None:
         check_data(data=(str(path),))
     with pytest.raises(DataError, match="no such file"):
         check_data(data=("./missing.jsonl",))
+
+
+@pytest.mark.parametrize("where", ["benchmark", "against"])
+def test_what_holds_nothing_that_can_be_read_is_not_found_clean(clean: Path, tmp_path: Path, where: str) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"question": "q", "answer": "a"}\n')
+    with pytest.raises(DataError, match=r"other\.jsonl: nothing in it can be read"):
+        check_data(data=(str(clean),), workers=1, **{where: (str(other),)})
+
+
+def test_a_benchmark_that_is_named_twice_is_one(clean: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"prompt": "q", "chosen": "a", "rejected": "b"}\n')
+    report = check_data(data=(str(clean),), workers=1, benchmark=(str(other), str(other)))
+    assert [subject.name for subject in report.subject if subject.what == "benchmark"] == [str(other)]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,3 +47,9 @@ def test_two_lines_of_one_id_are_refused(tmp_path: Path) -> None:
 def test_what_is_only_compared_against_may_have_any_id(tmp_path: Path) -> None:
     found = read_margins(scores(tmp_path, ("1", [0.0, 2.0])), corpus_of(["1"], tmp_path, against=["1", "1"]))
     assert found[0] == -2.0
+
+
+@pytest.mark.parametrize("rewards", [0.5, ["x", "y"], [True, False], {}])
+def test_what_are_no_rewards_is_refused(tmp_path: Path, rewards: Any) -> None:
+    with pytest.raises(DataError, match=r"scores\.jsonl:1: .*no list of numbers"):
+        read_margins(scores(tmp_path, ("1", rewards)), corpus_of(["1"], tmp_path))

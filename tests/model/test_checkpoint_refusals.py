@@ -1,8 +1,11 @@
 """What is not a reward model is refused, by name; what is one of somebody else's scores as it does there."""
 
 import json
+import shutil
 from collections.abc import Callable
+from fnmatch import fnmatch
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from transformers import (
 )
 
 from palate.errors import ContractError, ModelError
+from palate.model import checkpoint, loading
 from palate.model.checkpoint import has_head
 from palate.model.contract import FILE_NAME
 from palate.model.loading import new_reward_model
@@ -23,7 +27,7 @@ from palate.packing.collate import collate_padded
 from palate.records import TokenizedGroup
 from palate.testing.groups import token_group
 from palate.testing.separate import sharp_reward_model
-from palate.testing.tiny import tiny_config, tiny_tokenizer
+from palate.testing.tiny import tiny_config, tiny_reward_model, tiny_tokenizer
 
 GROUPS = (token_group(20, (7, 9)), token_group(13, (12, 1, 4), seed=1))
 
@@ -138,12 +142,79 @@ class TestContract:
         assert any("could not be verified" in remark for remark in loaded.remarks)
         assert torch.equal(rewards_of(loaded), rewards_of(sharp_reward_model("llama")))
 
-    def test_a_save_that_was_cut_short_does_not_pass_for_the_old_model_nor_for_the_new(self, saved: Path) -> None:
-        contract = (saved / FILE_NAME).read_text()
-        sharp_reward_model("llama", seed=1).save_pretrained(saved)
-        (saved / FILE_NAME).write_text(contract)
-        with pytest.raises(ContractError, match="head"):
+    @pytest.mark.parametrize("moved", [0, 2])
+    def test_a_save_that_was_cut_short_does_not_pass_for_the_old_model_nor_for_the_new(
+        self, saved: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+    ) -> None:
+        replace, done = Path.replace, iter(range(moved))
+
+        def cut_short(path: Path, target: Path) -> Path:
+            if next(done, None) is None:
+                raise KeyboardInterrupt
+            return replace(path, target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "replace", cut_short)
+            with pytest.raises(KeyboardInterrupt):
+                sharp_reward_model("llama", seed=1).save_pretrained(saved)
+        with pytest.raises(ContractError, match="save the model again"):
             RewardModel.from_pretrained(saved)
+        again = sharp_reward_model("llama", seed=1)
+        again.save_pretrained(saved)
+        assert torch.equal(rewards_of(RewardModel.from_pretrained(saved)), rewards_of(again))
+
+    def test_a_head_of_another_pooling_is_not_read_without_its_contract(self, tmp_path: Path) -> None:
+        tiny_reward_model(pooling="mean").save_pretrained(tmp_path / "rm")
+        (tmp_path / "rm" / FILE_NAME).unlink()
+        with pytest.raises(ModelError, match="which alone says how its head is to be read"):
+            RewardModel.from_pretrained(tmp_path / "rm")
+
+
+class TestHub:
+    """The hub's client is replaced by one that copies what is asked for."""
+
+    @pytest.fixture
+    def asked(self, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+        every: list[list[str]] = []
+
+        def snapshot_download(_id: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+            every.append(allow_patterns)
+            target = tmp_path / "cached"
+            target.mkdir(exist_ok=True)
+            for file in saved.iterdir():
+                if any(fnmatch(file.name, pattern) for pattern in allow_patterns):
+                    shutil.copy(file, target)
+            return str(target)
+
+        monkeypatch.setattr(checkpoint, "snapshot_download", snapshot_download)
+        return every
+
+    def test_a_head_is_found_the_first_time_already(self, saved: Path, asked: list[list[str]]) -> None:
+        (saved / FILE_NAME).unlink()
+        assert loading._is_reward_model("org/rm")
+
+    def test_code_comes_only_where_it_may_run(self, asked: list[list[str]]) -> None:
+        checkpoint.load_parts("org/rm")
+        assert "*.py" not in asked[-1]
+        checkpoint.load_parts("org/rm", trust_remote_code=True)
+        assert "*.py" in asked[-1]
+
+    def test_pushing_leaves_no_weights_of_before(self, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        told: dict[str, object] = {}
+
+        class Hub:
+            def create_repo(self, *_: object, **__: object) -> None: ...
+
+            def upload_folder(self, **options: object) -> SimpleNamespace:
+                told.update(options)
+                return SimpleNamespace(commit_url="https://hub/commit")
+
+        monkeypatch.setattr("palate.model.reward_model.HfApi", Hub)
+        assert RewardModel.from_pretrained(saved).push_to_hub("org/rm") == "https://hub/commit"
+        patterns = told["delete_patterns"]
+        assert isinstance(patterns, list)
+        for stale in ("model.safetensors", "model-00001-of-00002.safetensors", "model.safetensors.index.json"):
+            assert any(fnmatch(stale, pattern) for pattern in patterns)
 
 
 class TestForeign:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palate.data.read import read_preferences
-from palate.packing.bins import pack
+from palate.packing.bins import pack, pack_padded
 from palate.packing.plan import Packing, StepPlan, fill, plan_steps
 
 TOKENS = st.lists(st.integers(1, 300), max_size=60)
@@ -269,3 +269,17 @@ def test_on_harmless_base_packs_planned_ahead_are_more_than_95_percent_full(real
     packing = Packing(tokens, 4096, 1024)
     assert fill(plan_steps(ones, 32, epochs=1, seed=0, packing=packing), tokens, 4096) > 0.95
     assert fill(plan_steps(ones, 32, epochs=1, seed=0), tokens, 4096) < 0.9
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 40)), max_size=30), st.integers(1, 200), st.integers(1, 4))
+def test_padded_packs_hold_everything_once_within_the_budget(
+    groups: list[tuple[int, int]], budget: int, num_ranks: int
+) -> None:
+    rows, longest = [n for n, _ in groups], [length for _, length in groups]
+    packs = pack_padded(rows, longest, budget, num_ranks=num_ranks)
+    assert sorted(item for items in packs for item in items) == list(range(len(groups)))
+    assert len(packs) % num_ranks == 0
+    for items in packs:
+        padded = sum(rows[i] for i in items) * max((longest[i] for i in items), default=0)
+        assert padded <= budget or len(items) == 1

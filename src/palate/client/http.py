@@ -73,7 +73,14 @@ class AsyncRewardClient:
         """
         options = {"scale": scale, "on_overlong": on_overlong}
         parts = [inputs[at : at + self._batch] for at in range(0, len(inputs), self._batch)]
-        answers = await asyncio.gather(*(self._ask(part, options) for part in parts))
+        tasks = [asyncio.ensure_future(self._ask(part, options)) for part in parts]
+        try:
+            answers = await asyncio.gather(*tasks)
+        except BaseException:  # the rest would be asked in vain, beside whatever the caller does next
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            raise
         return [score for answer in answers for score in answer]
 
     async def rewards(self, prompt: str | Sequence[Input], responses: Sequence[str | Sequence[Input]]) -> list[float]:
@@ -109,7 +116,7 @@ class AsyncRewardClient:
                 fault = ClientError(f"{url} cannot be reached: {error or type(error).__name__}")
             else:
                 if answer.status_code == 200:
-                    return answer.json()
+                    return _answer(answer, url)
                 fault = refusal(answer.status_code, _json(answer), url)
                 if answer.status_code not in PASSING:
                     raise fault
@@ -129,6 +136,13 @@ class AsyncRewardClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+def _answer(answer: httpx2.Response, url: str) -> Any:
+    try:
+        return answer.json()
+    except ValueError as error:
+        raise ClientError(f"{url} does not answer as a palate server does: {error}", status=200) from error
 
 
 def _json(answer: httpx2.Response) -> Any:

@@ -46,7 +46,7 @@ class ParityConfig:
     """Reward model: a directory or a hub id."""
     url: str
     """Root of the server, such as http://127.0.0.1:8000."""
-    protocol: Literal["auto"] | ProtocolName = "auto"
+    protocol: Literal["auto", ProtocolName] = "auto"
     """What it speaks; auto asks in turn. vllm-chat sends messages, so that the server's own template renders them."""
     api_key_file: str | None = None
     """File whose first line is sent as a bearer token."""

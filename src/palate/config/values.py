@@ -42,7 +42,8 @@ def build(kind: type[Config], values: dict[str, Any], *, absent: Any = None) -> 
     Args:
         kind: of configuration.
         values: by name; what is left out has its default.
-        absent: stands in for required settings that are left out; None makes them an error.
+        absent: stands in for required settings that are left out, in a draft whose ranges and combinations are not
+            checked; None makes them an error.
 
     Raises:
         ConfigError: a setting is unknown, missing, of the wrong type, or out of range.
@@ -55,7 +56,12 @@ def build(kind: type[Config], values: dict[str, Any], *, absent: Any = None) -> 
     missing = [f.name for f in fields(kind) if f.default is MISSING and f.name not in fitted]
     if missing and absent is None:
         raise ConfigError(f"{', '.join(map(_flag, missing))} must be given")
-    return kind(**dict.fromkeys(missing, absent), **fitted)
+    if absent is None:
+        return kind(**fitted)
+    draft = object.__new__(kind)  # unchecked: what these come to is known when whoever fills the gaps has made his own
+    for f in fields(kind):
+        object.__setattr__(draft, f.name, fitted.get(f.name, absent if f.name in missing else f.default))
+    return draft
 
 
 def resolve(kind: type[Config], config: Config | None, settings: dict[str, Any]) -> Config:

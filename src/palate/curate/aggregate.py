@@ -20,6 +20,7 @@ from palate.curate.tally import HIGH, TIE, Seen, Tally, tally
 from palate.data.load import stream_groups
 from palate.data.read import GroupStream, OnBadRow, write_dropped
 from palate.data.rows import group_to_row
+from palate.data.sources import refuse_own_input
 from palate.data.writers.files import writing
 from palate.errors import ConfigError, DataError
 from palate.records import Comparison, DroppedRow, PreferenceGroup
@@ -164,8 +165,7 @@ def _checked(data: str, out: str, method: str, min_votes: int) -> Path:
         raise ConfigError(f"min-votes is {min_votes}; it must be at least 1")
     if path.suffix != ".jsonl":
         raise ConfigError(f"out is {out}; it must end in .jsonl")
-    if path.exists() and Path(data).exists() and path.samefile(data):
-        raise ConfigError(f"out is {out}, the data itself; choose another --out")
+    refuse_own_input(path, data)
     return path
 
 

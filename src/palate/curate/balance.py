@@ -22,6 +22,7 @@ from palate.curate.strata import Floats, Ints, one_sided, strata_of, subset_fact
 from palate.data.load import stream_groups
 from palate.data.read import GroupStream, OnBadRow, write_dropped
 from palate.data.rows import group_to_row
+from palate.data.sources import refuse_own_input
 from palate.data.writers.files import writing
 from palate.errors import ConfigError, DataError
 from palate.metrics import accuracy_interval
@@ -190,8 +191,7 @@ def _checked(data: str, out: str, mode: str, unit: str) -> Path:
             raise ConfigError(f"{name} is {value!r}; choose {' or '.join(known)}")
     if path.suffix != ".jsonl":
         raise ConfigError(f"out is {out}; it must end in .jsonl")
-    if path.exists() and Path(data).exists() and path.samefile(data):
-        raise ConfigError(f"out is {out}, the data itself; choose another --out")
+    refuse_own_input(path, data)
     return path
 
 

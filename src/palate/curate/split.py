@@ -128,8 +128,11 @@ def split(  # noqa: PLR0913 - one keyword for each setting of the command
         decision = _decide(look, settings, earlier)
         prompts = look.corpus.groups.prompt_key.tolist()
     written = _write(stream, folder, decision, settings.fractions, prompts, on_progress)
+    listed = folder / "dropped.jsonl"
     if stream.report.dropped:
-        write_dropped(folder / "dropped.jsonl", stream.report.dropped)
+        write_dropped(listed, stream.report.dropped)
+    else:
+        listed.unlink(missing_ok=True)  # of an earlier run
     manifest = Manifest(
         palate=__version__,
         data=data,

@@ -104,6 +104,12 @@ def tokenize(
     return TokenizedData(tuple(kept), tuple(dropped), sum(group.truncated_tokens > 0 for group in kept))
 
 
+def first_token(tokenizer: Tokenizer) -> int | None:
+    """The token that a body expects in front, which no cut may take away: BOS, or what encoders have in its place."""
+    bos: int | None = getattr(tokenizer, "bos_token_id", None)
+    return bos if bos is not None else getattr(tokenizer, "cls_token_id", None)
+
+
 def tokenize_each(
     groups: Iterable[PreferenceGroup],
     tokenizer: Tokenizer,
@@ -114,7 +120,7 @@ def tokenize_each(
     """Stream of results in the order of `groups`, one for each; see `tokenize`."""
     if not getattr(tokenizer, "is_fast", False):
         raise ModelError("this tokenizer gives no character offsets; palate needs a fast tokenizer (tokenizer.json)")
-    bos = getattr(tokenizer, "bos_token_id", None)
+    bos = first_token(tokenizer)
     stream = iter(groups)
     while chunk := list(islice(stream, CHUNK)):
         rendered = [render(tokenizer, g.prompt, r, g.where) for g in chunk for r in g.responses]

@@ -194,7 +194,7 @@ def _gold(values: Row, number: int, where: str) -> tuple[float, ...]:
         return ()
     if not isinstance(gold, list) or len(gold) != number or not all(type(value) in (int, float) for value in gold):
         raise _error(f"give a list of {number} numbers, one for each response", "wrong-type", where, "gold")
-    if not all(map(math.isfinite, gold)):
+    if not all(map(is_finite, gold)):
         raise _error("a number in it is not finite", "wrong-type", where, "gold")
     return tuple(map(float, gold))
 
@@ -257,9 +257,17 @@ def _number(entry: Row, name: str, default: float, where: str, field: str) -> fl
     value = entry.get(name)
     if value is None:
         return default
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise _error(f"{value!r} is not a finite number", "wrong-type", where, f"{field}.{name}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not is_finite(value):
+        raise _error(f"{str(value)[:40]} is not a finite number", "wrong-type", where, f"{field}.{name}")
     return float(value)
+
+
+def is_finite(value: float) -> bool:
+    """Whether it can be reckoned with: JSON's whole numbers may be larger than any float."""
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def _list(values: Row, name: str, where: str) -> list[Any]:

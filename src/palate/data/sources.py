@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from palate.data.textfiles import RawRow, RowOrFault, csv_rows, json_rows, jsonl_rows
-from palate.errors import DataError
+from palate.errors import ConfigError, DataError
 
 BESIDE = (".summary.json", ".dropped.jsonl")
 """Endings of what palate's commands write beside a data file, and nobody's data."""
@@ -130,3 +130,15 @@ _TEXT_READERS: dict[str, _Reader] = {
     ".tsv": _tsv_rows,
 }
 _READERS: dict[str, _Reader] = _TEXT_READERS | {".parquet": _parquet_rows}
+
+
+def refuse_own_input(out: Path, source: str) -> None:
+    """What is written must not be part of what is read, now or when the same command is given again.
+
+    Raises:
+        ConfigError: `out` is the source itself, or lies in the folder that it names.
+    """
+    path = Path(source).expanduser()
+    same = out.exists() and path.exists() and out.samefile(path)
+    if same or (path.is_dir() and out.resolve().is_relative_to(path.resolve())):
+        raise ConfigError(f"out is {out}, which is part of what is read ({source}); write to another place")

@@ -108,7 +108,7 @@ def how_to_ask(config: ExportConfig) -> list[str]:
             'POST /predict {"inputs": [[TEXT], ...], "raw_scores": true, "truncate": false}; the reward is '
             "answer[i][0].score",
             'a list of plain strings is one pair there, not a batch: "inputs": [[TEXT], [TEXT]] is a batch',
-            template,
+            "render prompt and response with the chat template that lies here; TEI adds special tokens of its own",
         ]
     if config.to == "hf":
         return ["the reward is logits[:, 0] of a batch padded on the right", template]

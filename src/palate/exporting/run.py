@@ -104,9 +104,7 @@ def _write(model: RewardModel, config: ExportConfig, staging: Path, golden: list
         written_by = "transformers' own names and classes"
         declared, difference = check_classifier(staging, golden, dtype)
         if declared.adds_bos:
-            remarks.append(
-                "this tokenizer adds a second BOS to rendered text: clients must send add_special_tokens false"
-            )
+            remarks.append(_doubled(config))
     if cut := sum(line.cut > 0 for line in golden):
         remarks.append(f"{cut} golden texts are cut to {model.max_length} tokens: send their ids, not their text")
     return Exported(
@@ -124,6 +122,16 @@ def _write(model: RewardModel, config: ExportConfig, staging: Path, golden: list
         written_by=written_by,
         remarks=tuple(remarks),
     )
+
+
+def _doubled(config: ExportConfig) -> str:
+    """What clients have to know where the tokenizer puts a second BOS or [CLS] before rendered text."""
+    if config.to == "tei":
+        return (
+            "TEI adds special tokens whatever it is asked, and the template writes them too: send texts, those of "
+            "golden.jsonl as well, without the special tokens that they begin and end with"
+        )
+    return "this tokenizer adds a second BOS to rendered text: clients must send add_special_tokens false"
 
 
 def _record(config: ExportConfig, done: Exported) -> str:

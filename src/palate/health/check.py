@@ -113,8 +113,10 @@ class _Run:
         yield check_rows(corpus, thresholds, [stream.report for stream in self.streams["checked"]])
         stage("leaks")
         yield check_leaks(corpus, thresholds)
-        benchmarks = {name: self._stream(name, "benchmark") for name in config.benchmark}
-        yield check_contamination(corpus, benchmarks, thresholds)
+        benchmarks = {name: self._stream(name, "benchmark") for name in self._names("benchmark")}
+        contamination = check_contamination(corpus, benchmarks, thresholds)
+        self._refuse_empty("benchmark")
+        yield contamination
         stage("contradictions")
         yield check_contradictions(corpus, thresholds)
         stage("length")
@@ -143,7 +145,8 @@ class _Run:
                 yield Subject(name, what, counts | {"rows left out": len(report.dropped)})
 
     def _names(self, what: str) -> tuple[str, ...]:
-        by_part = {"checked": self.config.data, "against": self.config.against, "benchmark": self.config.benchmark}
+        benchmarks = tuple(dict.fromkeys(self.config.benchmark))
+        by_part = {"checked": self.config.data, "against": self.config.against, "benchmark": benchmarks}
         return by_part[what]
 
     def _stream(self, name: str, what: str) -> GroupStream:
@@ -172,9 +175,17 @@ class _Run:
         if corpus.groups.against.all():
             reasons = "; ".join(stream.report.summary() for stream in checked)
             raise DataError(f"no preferences in it ({reasons})", reason="no-groups", where=", ".join(config.data))
+        self._refuse_empty("against")
         for name, stream in zip((*config.data, *config.against), (*checked, *against), strict=True):
             self.listener.say(f"{name}: {stream.report.summary()}")
         return corpus
+
+    def _refuse_empty(self, what: str) -> None:
+        """What holds nothing that can be read would be found clean without having been looked at."""
+        for name, stream in zip(self._names(what), self.streams.get(what, []), strict=True):
+            if not stream.report.groups:
+                message = f"nothing in it can be read ({stream.report.summary()})"
+                raise DataError(message, reason="no-groups", where=name)
 
     def _tokens(self) -> Check:
         config = self.config

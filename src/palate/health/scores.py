@@ -20,17 +20,7 @@ def read_margins(path: Path, corpus: Corpus) -> Floats:
         DataError: the file cannot be read, a line is not one of `palate score`, it is of other data, or an id is there
             twice.
     """
-    rewards: dict[str, list[float] | None] = {}
-    for row in read_rows(str(path)):
-        if isinstance(row, DataError):
-            raise row
-        if not {"id", "rewards"} <= row.values.keys():
-            message = "no id and rewards; give the file that palate score wrote for this data"
-            raise DataError(message, reason="no-rewards", where=row.where)
-        id = str(row.values["id"])
-        if id in rewards:
-            raise _ambiguous(id, row.where)
-        rewards[id] = row.values["rewards"]
+    rewards = _read(path)
     flat = np.full(len(corpus.responses.key), np.nan)
     missing = 0
     seen: set[str] = set()
@@ -52,6 +42,26 @@ def read_margins(path: Path, corpus: Corpus) -> Floats:
         raise DataError(message, reason="other-data", where=str(path))
     margins: Floats = flat[corpus.comparisons.winner] - flat[corpus.comparisons.loser]
     return margins
+
+
+def _read(path: Path) -> dict[str, list[float] | None]:
+    """Rewards by id, as `palate score` wrote them."""
+    rewards: dict[str, list[float] | None] = {}
+    for row in read_rows(str(path)):
+        if isinstance(row, DataError):
+            raise row
+        if not {"id", "rewards"} <= row.values.keys():
+            message = "no id and rewards; give the file that palate score wrote for this data"
+            raise DataError(message, reason="no-rewards", where=row.where)
+        found = row.values["rewards"]
+        if found is not None and not (isinstance(found, list) and all(type(one) in (int, float) for one in found)):
+            message = "rewards is no list of numbers; give the file that palate score wrote for this data"
+            raise DataError(message, reason="no-rewards", where=row.where, field="rewards")
+        id = str(row.values["id"])
+        if id in rewards:
+            raise _ambiguous(id, row.where)
+        rewards[id] = row.values["rewards"]
+    return rewards
 
 
 def _ambiguous(id: str, where: str) -> DataError:

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
+from palate.data.render import first_token
 from palate.errors import ModelError
 from palate.model.backbone import quiet_transformers
 
@@ -65,11 +66,12 @@ def read_declared(directory: Path) -> Declared:
 
 
 def _adds_bos(tokenizer: Any) -> bool:
-    if tokenizer.bos_token_id is None or not tokenizer.chat_template:
+    first = first_token(tokenizer)
+    if first is None or not tokenizer.chat_template:
         return False
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     text = tokenizer.apply_chat_template(turns, tokenize=False)
-    return bool(tokenizer(text)["input_ids"][:2] == [tokenizer.bos_token_id] * 2)
+    return bool(tokenizer(text)["input_ids"][:2] == [first] * 2)
 
 
 class ServedClassifier:

@@ -60,15 +60,18 @@ def load_parts(
     """Read a reward model from a directory or hub id: palate's own, or any one-label sequence classifier.
 
     Raises:
-        ModelError: not a reward model (no head, several labels), or not in safetensors.
+        ModelError: not a reward model (no head, several labels), not in safetensors, or with a head that reads another
+            pooling than the last token and no contract to name it.
         ContractError: template, tokenizer or head are not those of the contract.
     """
-    directory = local_directory(path, revision)
+    directory = local_directory(path, revision, trust_remote_code=trust_remote_code)
     tensors = _tensor_files(directory)
     contract = Contract.read(directory / FILE_NAME) if (directory / FILE_NAME).exists() else None
     found = [name for name in (HEAD, OWN_HEAD) if name in tensors]
     if not found:
         return _foreign_classifier(directory, tensors, dtype=dtype, trust_remote_code=trust_remote_code)
+    if contract is None and found[0] == OWN_HEAD:
+        raise ModelError(f"{path} has no {FILE_NAME}, which alone says how its head is to be read: restore that file")
     head, remarks = _read_head(directory, tensors, found[0])
     loaded = load_backbone(str(directory), dtype=dtype, trust_remote_code=trust_remote_code)
     if contract is None:
@@ -83,15 +86,21 @@ def load_parts(
     return LoadedParts(loaded.backbone, loaded.tokenizer, head, pooling, pooling_state, contract, tuple(remarks))
 
 
-def local_directory(path: str | Path, revision: str | None, *, only_names: bool = False) -> Path:
-    """The directory itself, or a hub id's files in the local cache; `only_names` fetches no weights."""
+def local_directory(
+    path: str | Path, revision: str | None, *, only_names: bool = False, trust_remote_code: bool = False
+) -> Path:
+    """The directory itself, or a hub id's files in the local cache.
+
+    `only_names` fetches no weights beside those that no index lists; code comes only where it may be run.
+    """
     directory = Path(path).expanduser()
     if directory.is_dir():
         return directory
     if str(path).startswith((".", "/", "~")) or str(path).count("/") != 1:
         raise ModelError(f"no such directory: {path}")
     try:
-        patterns = ["*.json", "*.jinja", "*.model", "*.txt"] + ([] if only_names else ["*.safetensors"])
+        patterns = ["*.json", "*.jinja", "*.model", "*.txt", "model.safetensors" if only_names else "*.safetensors"]
+        patterns += ["*.py"] if trust_remote_code else []
         return Path(snapshot_download(str(path), revision=revision, allow_patterns=patterns))
     except Exception as error:  # the hub client raises its own, requests' and OS errors
         raise ModelError(f"{path} is neither a directory nor to be had from the hub: {error}") from error

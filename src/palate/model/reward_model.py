@@ -216,7 +216,8 @@ class RewardModel(nn.Module):
             self.save_pretrained(directory, **known)
             hub = HfApi()
             hub.create_repo(repo_id, private=private, exist_ok=True)
-            return str(hub.upload_folder(repo_id=repo_id, folder_path=directory).commit_url)
+            old = ["model*.safetensors", "model*.safetensors.index.json"]  # which other loaders would take for these
+            return str(hub.upload_folder(repo_id=repo_id, folder_path=directory, delete_patterns=old).commit_url)
 
     def describe(self, **known: Any) -> Contract:
         """The contract of the model as it is now, carrying over what an earlier contract knew."""

@@ -86,7 +86,8 @@ def _move_into_place(staging: Path, directory: Path) -> None:
     if not directory.exists():
         staging.rename(directory)
         return
-    (directory / FILE_NAME).unlink(missing_ok=True)
+    # Until the new one is there, nothing loads: of a mixture of old and new files no other sign would tell.
+    (directory / FILE_NAME).write_text('{"saving": true}', encoding="utf-8")
     new = {file.name for file in staging.iterdir()}
     for stale in directory.glob("model*.safetensors*"):
         if stale.name not in new:

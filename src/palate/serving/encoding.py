@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.data.render import OverLong, tokenize_each
+from palate.data.render import OverLong, first_token, tokenize_each
 from palate.errors import DataError
 from palate.model.reward_model import RewardModel
 from palate.records import PreferenceGroup, TokenizedGroup
@@ -55,7 +55,7 @@ class Encoder:
         self._max_length = model.max_length
         self._vocabulary = int(model.backbone.config.vocab_size)  # type: ignore[union-attr, arg-type]
         self._pooling = model.pooling_name if model.pooling_name in _READS_RESPONSE else None
-        self._bos = getattr(self._tokenizer, "bos_token_id", None)
+        self._bos = first_token(self._tokenizer)
         self._ending = _ending(self._tokenizer)
 
     def encode(self, inputs: Sequence[Input], on_overlong: OnOverlong) -> list[Encoded | Outcome]:

@@ -63,8 +63,15 @@ def _json(path: Path, columns: Sequence[Column], plain: bool) -> Iterator[Write]
 def _csv(path: Path, columns: Sequence[Column], plain: bool) -> Iterator[Write]:
     with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
+        quoting = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)  # Python 3.11 leaves a lone "\r" bare
         table.writerow(column.name for column in columns)
-        yield lambda row: table.writerow(_cell(row[column.name]) for column in columns)
+
+        def write(row: Row) -> None:
+            cells = [_cell(row[column.name]) for column in columns]
+            bare = any(isinstance(cell, str) and "\r" in cell for cell in cells)
+            (quoting if bare else table).writerow(cells)
+
+        yield write
 
 
 @contextmanager
