@@ -8,6 +8,7 @@ from typing import Any
 
 from accelerate import Accelerator
 from accelerate.utils import broadcast_object_list, gather_object, set_seed
+from torch import distributed
 
 from palate.config import TrainConfig, resolve
 from palate.data.read import write_dropped
@@ -54,11 +55,15 @@ def train(config: TrainConfig | None = None, /, *, display: Display | None = Non
     accelerator = make_accelerator(config)
     main = accelerator.is_main_process
     show = display if display is not None and main else QuietDisplay(warn=main)
+    # Held until everything below is gone: the reducer of gradients, were it the last to let go of the group, would wait
+    # for the group's threads while it keeps Python's lock from them.
+    group = distributed.group.WORLD if distributed.is_available() and distributed.is_initialized() else None
     try:
         with alone(config) if main else nullcontext():
             return _train(config, accelerator, show)
     finally:
         show.stop()
+        del group
 
 
 def _train(config: TrainConfig, accelerator: Accelerator, show: Display) -> TrainResult:
