@@ -162,7 +162,7 @@ def main(arguments: list[str] | None = None) -> None:
         for own in options.own:
             for responses in options.responses:
                 measure(prompt, own, responses, options, report)
-    report.write(options.out)
+                report.write(options.out)  # whoever stops a long run keeps what it measured
 
 
 NOTES = [

@@ -194,6 +194,7 @@ def main(arguments: list[str] | None = None) -> None:
         for number in options.pairs:
             for row in pipeline(number, options, folder):
                 report.add(PAIRS, **row)
+            report.write(options.out)  # whoever stops a long run keeps what it measured
     responses(options.responses, options, report)
     found = exponents(report)
     report.targets = [] if options.quick else found

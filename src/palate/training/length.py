@@ -96,11 +96,16 @@ def typical_difference(groups: Sequence[TokenizedGroup]) -> float:
     return math.sqrt(sum(squares) / max(len(squares), 1)) or 1.0
 
 
+def by_group(config: TrainConfig) -> bool:
+    """Whether each prompt counts once, however many comparisons it has."""
+    return config.balance_groups or config.loss == "plackett-luce"
+
+
 def batch_moments(reward_N: Tensor, batch: RewardBatch, config: TrainConfig) -> Tensor:
     """`length_moments` of a batch's comparisons, each with the weight that it has in the loss: float64 [4]."""
     length_N = log_length(batch)
     weight_C = torch.ones_like(batch.weight_C) if config.loss == "plackett-luce" else batch.weight_C
-    if config.balance_groups or config.loss == "plackett-luce":
+    if by_group(config):
         weight_C = weight_C * group_mean_weights(batch.group_C, len(batch.groups))
     winner_C, loser_C = batch.winner_C, batch.loser_C
     return length_moments(reward_N[winner_C] - reward_N[loser_C], length_N[winner_C] - length_N[loser_C], weight_C)

@@ -16,7 +16,7 @@ from palate.config import TrainConfig
 from palate.losses import LOSSES, centering, decorrelation, group_mean_weights, plackett_luce_groups
 from palate.packing.batch import RewardBatch
 from palate.records import TokenizedGroup
-from palate.training.length import LengthEffect, batch_moments
+from palate.training.length import LengthEffect, batch_moments, by_group
 
 NUM_FIGURES = 7
 NUM_SUMS = NUM_FIGURES + 4
@@ -46,14 +46,9 @@ class PackLoss:
 
 def num_terms(groups: Sequence[TokenizedGroup], config: TrainConfig) -> int:
     """What the step's summed loss is divided by: comparisons, or groups where each prompt counts once."""
-    if _by_group(config):
+    if by_group(config):
         return sum(1 for group in groups if group.comparisons)
     return sum(len(group.comparisons) for group in groups)
-
-
-def _by_group(config: TrainConfig) -> bool:
-    """Whether each prompt counts once, however many comparisons it has."""
-    return config.balance_groups or config.loss == "plackett-luce"
 
 
 def pack_loss(
@@ -78,7 +73,7 @@ def pack_loss(
     winner_C, loser_C = reward_N[batch.winner_C], reward_N[batch.loser_C]
     if config.centering:
         penalty_C = centering(winner_C, loser_C)
-        if _by_group(config):
+        if by_group(config):
             penalty_C = penalty_C * group_mean_weights(batch.group_C, len(batch.groups))
         total = total + config.centering * penalty_C.sum()
     moments_M = batch_moments(reward_N, batch, config)

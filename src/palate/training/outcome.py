@@ -72,7 +72,7 @@ def finish(trainer: Trainer, progress: Progress, show: Display) -> TrainResult:
         if journal is not None:
             journal.close()
     broadcast_object_list(summary)  # other machines need not see this one's directory
-    accelerator.wait_for_everyone()  # a process that is left alone with its exchange of gradients may never end
+    accelerator.wait_for_everyone()  # so that nobody leaves while others still need the group
     accelerator.end_training()
     return TrainResult(model.eval(), out, summary[0], progress.before, after)
 
