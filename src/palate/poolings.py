@@ -1,5 +1,6 @@
 """The poolings side by side: the same body, data, order and steps, one reward model each."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,12 +39,19 @@ def compare_poolings(
     """Train one model per pooling under `config.out`; everything but the pooling is the same.
 
     Raises:
-        ConfigError: there is no held-out data to compare on, or a setting is wrong.
+        ConfigError: there is no held-out data to compare on, one pooling is asked for, there are several processes,
+            or a setting is wrong.
     """
     from palate.training.run import train
 
     if config.eval_data is None and config.eval_fraction == 0:
         raise ConfigError("comparing needs held-out data: give --eval-data or a positive --eval-fraction")
+    if config.pooling != POOLINGS[0]:  # its default
+        raise ConfigError(
+            f"poolings trains all of them, and not only {config.pooling}: leave --pooling out, or use train"
+        )
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:  # a run leaves its process group at its end, and there are several
+        raise ConfigError("poolings trains one model after the other in one process: start it without a launcher")
     results: list[Contender] = []
     for pooling in POOLINGS:
         if on_start is not None:

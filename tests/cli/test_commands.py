@@ -122,6 +122,26 @@ def test_poolings_needs_held_out_data(
     assert "comparing needs held-out data" in capsys.readouterr().err
 
 
+def test_poolings_refuses_what_it_would_ignore(
+    model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "all"
+    assert main(["poolings", "--model", model, "--data", data, "--out", str(out), "--pooling", "mean"]) == 2
+    assert "leave --pooling out" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_poolings_refuses_several_processes(
+    model: str, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr("palate.training.run.train", lambda *_, **__: pytest.fail("a run was begun"))
+    out = tmp_path / "all"
+    arguments = ["poolings", "--model", model, "--data", data, "--out", str(out), "--eval-fraction", "0.3"]
+    assert main(arguments) == 2
+    assert "start it without a launcher" in capsys.readouterr().err
+
+
 def test_poolings_needs_more_than_one_prompt(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     groups = [replace(group, prompt=(Message("user", "again"),)) for group in random_groups(8)]
     data = write_groups(tmp_path / "data.jsonl", groups)

@@ -1,7 +1,5 @@
 """Whole bodies on a GPU: shared and packed against one sequence at a time, in float32 and as training runs them."""
 
-from itertools import product
-
 import pytest
 import torch
 from torch import Tensor
@@ -42,7 +40,8 @@ def paths_taken(batch: RewardBatch) -> set[str]:
     return {value for key, value in batch.layout.cache.items() if isinstance(key, tuple) and key[0] == "path"}
 
 
-@pytest.mark.parametrize(("kind", "pack"), product(BODIES, PACKS))
+@pytest.mark.parametrize("pack", PACKS)
+@pytest.mark.parametrize("kind", BODIES)
 def test_in_float32_shared_equals_one_by_one(kind: str, pack: str, device: torch.device) -> None:
     model, groups = model_of(kind, device), PACKS[pack]
     batch = model.collate(groups)
@@ -56,7 +55,8 @@ def test_in_float32_shared_equals_one_by_one(kind: str, pack: str, device: torch
         assert (found[name] - grad).norm() <= 1e-3 * grad.norm() + 1e-5 * largest, name
 
 
-@pytest.mark.parametrize(("kind", "pack"), product(BODIES, PACKS))
+@pytest.mark.parametrize("pack", PACKS)
+@pytest.mark.parametrize("kind", BODIES)
 def test_in_mixed_precision_the_fast_path_runs_and_is_as_near_as_padded_batches_are(
     kind: str, pack: str, device: torch.device
 ) -> None:

@@ -25,7 +25,7 @@ def test_the_point_is_where_the_values_are(page: Playground) -> None:
         assert (x, y) == pytest.approx((42 + (rejected + 4) / 8 * 348, 360 - (chosen + 4) / 8 * 348), abs=0.02)
         x, y = place(page, '[data-draw="curve"] .point')
         assert x == pytest.approx(40 + (chosen - rejected + 8) / 16 * 350, abs=0.02)
-        assert y == pytest.approx(222 - min(shown["loss"].value, 8) / 8 * 210, abs=0.02)
+        assert y == pytest.approx(222 - shown["loss"].value / 11 * 210, abs=0.02)
 
 
 def test_arrows_point_downhill_and_are_as_long_as_the_slope(page: Playground) -> None:

@@ -7,6 +7,7 @@ typed into a field stays what it is.
 import base64
 import hashlib
 import json
+import math
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
@@ -71,6 +72,7 @@ def render_playground() -> str:
         rejected=FEATURES_REJECTED,
         rate=LEARNING_RATE,
         responses=RESPONSES,
+        spread=math.exp(LOG_SPREAD),
         warn=limit.warn,
         fail=limit.fail,
         shortfall=SHORTFALL,

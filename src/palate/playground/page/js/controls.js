@@ -43,6 +43,7 @@ export function bind(section, compute, paint = () => {}) {
   let found = null;
   let waiting = false;
   let turn = 0; // rises with whatever a reader does, so that a glide which is under way gives way to it
+  let aim = {}; // of the glide which is under way
   const change = (name) => {
     found = compute(values, name);
     if (waiting) return;
@@ -63,6 +64,7 @@ export function bind(section, compute, paint = () => {}) {
       return;
     }
     turn += 1;
+    aim = {};
     values[name] = read(target);
     refresh(name);
     change(name);
@@ -72,17 +74,21 @@ export function bind(section, compute, paint = () => {}) {
     if (target.type === "number" && target.dataset.input) write(target, values[target.dataset.input]);
   });
   const place = (changed) => {
-    Object.assign(values, changed);
-    Object.keys(changed).forEach(refresh);
+    for (const [name, value] of Object.entries(changed)) {
+      values[name] = fieldsOf(name)[0].step === "1" ? Math.round(value) : value; // whole on its way, too
+      refresh(name);
+    }
     change(null);
   };
   const set = (changed) => {
     turn += 1;
+    aim = {};
     place(changed);
   };
   const glideTo = (target) => {
     turn += 1;
     const own = turn;
+    aim = target;
     glide(values, target, place, () => own === turn);
   };
   // Drawings that are as wide as the page are drawn anew where it becomes wider or narrower.
@@ -92,7 +98,7 @@ export function bind(section, compute, paint = () => {}) {
     width = innerWidth;
   });
   paint(values, compute(values, null));
-  return { values, set, glide: glideTo };
+  return { values, set, glide: glideTo, settled: () => ({ ...values, ...aim }) };
 }
 
 // Move numbers to their targets in a third of a second, or at once for readers who want no motion.

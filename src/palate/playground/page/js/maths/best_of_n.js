@@ -4,9 +4,11 @@
 export const klOf = (n) => Math.log(n) - (n - 1) / n;
 export const distanceOf = (n) => Math.sqrt(klOf(n));
 
-// The n, not rounded, at a distance; KL rises with n, so halving an interval finds it.
+// The n, not rounded, at a distance; KL rises with n, so halving an interval finds it. Infinite where it is too large for
+// a number.
 export function numberAt(distance) {
-  let [low, high] = [0, 400]; // of ln n
+  if (distance ** 2 > 700) return Infinity;
+  let [low, high] = [0, 705]; // of ln n
   for (let i = 0; i < 100; i += 1) {
     const middle = (low + high) / 2;
     if (middle - 1 + Math.exp(-middle) < distance ** 2) low = middle;
@@ -22,8 +24,8 @@ export function bestOf(n, { alpha, beta }) {
   return { kl: klOf(n), distance, proxy, gold: proxy - beta * distance ** 2 };
 }
 
-// Where gold is highest; infinite where nothing wears off.
-export const peakOf = ({ alpha, beta }) => (beta > 0 ? numberAt(alpha / (2 * beta)) : Infinity);
+// Where gold is highest; infinite where nothing wears off, and at the start where there is nothing to gain.
+export const peakOf = ({ alpha, beta }) => (beta > 0 ? numberAt(alpha / (2 * beta)) : alpha > 0 ? Infinity : 1);
 
 // The share of its promise that gold keeps, the promise being the exchange rate of choosing between two.
 export function keptAt(n, { alpha, beta }) {

@@ -39,8 +39,11 @@ function inWords({ bias, deserved, control }, fit, judged, off, { warn, fail }) 
       : change > 0 ? ` Accuracy rises by ${change} points.` : " Accuracy stays as it was.";
     return `With control the reward does not follow length.${cost}`;
   }
-  const verdict = fit.r2 >= fail ? "An audit would fail." : fit.r2 >= warn ? "An audit would warn." : "An audit would pass.";
-  const deservedly = deserved > 0.3 && bias <= 0 ? " Part of that is deserved: R² alone cannot tell." : "";
+  // An audit judges the lower end of an interval, which is wide for so few answers.
+  const sure = "if it has answers enough to be sure.";
+  const verdict = fit.r2 >= fail ? `An audit fails this, ${sure}` : fit.r2 >= warn ? `An audit warns of this, ${sure}` : "An audit would pass.";
+  const part = bias > 0 ? "Part" : "All";
+  const deservedly = deserved > 0.3 && fit.slope > 0 && fit.r2 >= warn ? ` ${part} of that is deserved: R² alone cannot tell.` : "";
   return `Length explains ${share} of the reward. ${verdict}${deservedly}`;
 }
 

@@ -27,13 +27,15 @@ export function startLoss(section) {
     drawProbability(svg("probability"), found);
     drawPull(svg("pull"), values, found);
   };
-  const { values, set, glide } = bind(section, compute, paint);
+  const { set, glide, settled } = bind(section, compute, paint);
   presets(section, glide);
   section.querySelector("[data-downhill]").addEventListener("click", () => {
-    const { gradChosen, gradRejected } = comparePair(values);
+    const from = settled();
+    const { gradChosen, gradRejected } = comparePair(from);
     glide({
-      chosen: clamp(values.chosen - RATE * gradChosen, -END, END),
-      rejected: clamp(values.rejected - RATE * gradRejected, -END, END),
+      ...from,
+      chosen: clamp(from.chosen - RATE * gradChosen, -END, END),
+      rejected: clamp(from.rejected - RATE * gradRejected, -END, END),
     });
   });
   drag(svg("landscape"), (place) => {
@@ -46,7 +48,7 @@ export function startLoss(section) {
 function inWords({ difference, probability, loss, gradRejected, gap }) {
   const share = `${Math.round(100 * probability)} %`;
   const order = Math.abs(difference) < 0.005
-    ? "The two rewards are equal: the model has no opinion, and the loss is that of a coin."
+    ? `The two rewards are equal: the model has no opinion, and the loss is ${gap < -0.005 ? "above " : ""}that of a coin.`
     : difference > 0
       ? `The order is right, and the model gives it ${share}.`
       : `The order is wrong: the model gives the chosen answer ${share}.`;

@@ -8,7 +8,7 @@ const [LEFT, RIGHT, TOP, BOTTOM] = [40, 390, 12, 222];
 const GAPS = [-8, 8];
 const TICKS = [-8, -4, 0, 4, 8];
 const x = scale(GAPS, [LEFT, RIGHT]);
-const MOST = 8;
+const MOST = 11; // the loss of the widest gap the wrong way round, and the largest margin
 const lossPlace = scale([0, MOST], [BOTTOM, TOP]);
 const sharePlace = scale([0, 1], [BOTTOM, TOP]);
 const inside = (loss) => lossPlace(Math.min(loss, MOST));
@@ -18,18 +18,18 @@ export function drawCurve(svg, { margin }, found) {
   const apart = Math.abs(at) > 0.7; // else the two points and their names lie on each other
   const slope = found.gradChosen; // of the loss by the gap
   const reach = 1.3;
-  const tangent = [-reach, reach].map((step) => [x(at + step), lossPlace(clamp(found.loss + slope * step, -1, MOST + 1))]);
+  const tangent = [-reach, reach].map((step) => [x(at + step), lossPlace(clamp(found.loss + slope * step, -1, MOST + 2))]);
   draw(
     svg,
     `Loss ${found.loss.toFixed(3)} at a gap of ${at.toFixed(2)}; the other way round it would be ${lossOfGap(-at - margin).toFixed(3)}.`,
     xAxis(x, TICKS, TOP, BOTTOM),
-    yAxis(lossPlace, [0, 2, 4, 6, 8], LEFT, RIGHT),
+    yAxis(lossPlace, [0, 2, 4, 6, 8, 10], LEFT, RIGHT),
     polyline(curve((gap) => Math.min(lossOfGap(gap - margin), MOST), GAPS, x, lossPlace, 320), "curve s3"),
     line(x(-at), BOTTOM, x(-at), inside(lossOfGap(-at - margin)), "drop"),
     line(x(at), BOTTOM, x(at), inside(found.loss), "drop"),
     polyline(tangent, "tangent"),
     dot(x(-at), inside(lossOfGap(-at - margin)), 5.5, "ghost"),
-    ...(apart ? [text("the other way round", x(-at) + (at > 0 ? 11 : 0), inside(lossOfGap(-at - margin)) - (at > 0 ? 4 : 12), at > 0 ? "start" : "middle", "name halo")] : []),
+    ...(apart ? [text("the other way round", at > 0 ? x(-at) + 11 : Math.min(x(-at), RIGHT - 60), inside(lossOfGap(-at - margin)) - (at > 0 ? 4 : 12), at > 0 ? "start" : "middle", "name halo")] : []),
     dot(x(at), inside(found.loss), 6.5, "point"),
   );
 }
@@ -57,7 +57,7 @@ export function drawPull(svg, { chosen, rejected }, found) {
   const row = (value, gradient, at, look, name) => [
     arrow(along(value), at, along(value - 1.5 * gradient), at, look),
     dot(along(value), at, 7, `${look} filled`),
-    text(name, along(value) - Math.sign(-gradient) * 13, at + 4, gradient < 0 ? "end" : "start", "name"),
+    text(name, along(value), at - 11, "middle", "name"),
   ];
   draw(
     svg,

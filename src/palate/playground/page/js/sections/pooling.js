@@ -16,8 +16,8 @@ export function startPooling(section, tokens) {
       const padding = places.some((place) => place < first || place >= first + row.length);
       return { row, index, places, first, padding, reward: pooledReward(tokens.reward[side][index], places) };
     });
-    const best = Math.max(...found.map((one) => one.reward));
-    rows.replaceChildren(...found.map((one) => drawRow(one, tokens, width, rule, one.reward === best)));
+    const [best, second] = found.map((one) => one.reward).sort((a, b) => b - a);
+    rows.replaceChildren(...found.map((one) => drawRow(one, tokens, width, rule, one.reward === best && best > second)));
     section.querySelector('[data-says="pooling"]').textContent = inWords(rule, side, found);
   });
 }
@@ -47,7 +47,9 @@ function drawRow({ row, index, places, first, padding, reward }, tokens, width, 
     const real = at >= 0 && at < row.length;
     const text = real ? row[at].replace(/[\n ]/g, (letter) => VISIBLE[letter]) : "pad";
     const kind = real ? (at >= tokens.responseStart[index] ? "answer" : "question") : "pad";
-    return element("li", `token ${kind}${read.has(place) ? " read" : ""}`, text);
+    const chip = element("li", `token ${kind}${read.has(place) ? " read" : ""}`, text);
+    if (read.has(place)) chip.setAttribute("aria-current", "true"); // for those who do not see the colour
+    return chip;
   });
   const value = element("data", "", number(reward));
   value.value = String(reward);

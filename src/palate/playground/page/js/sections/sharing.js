@@ -8,12 +8,11 @@ import { drawBlocks, drawFactor, drawMask, tokenAt } from "./sharing_drawings.js
 export function startSharing(section) {
   const svg = (name) => section.querySelector(`[data-draw="${name}"]`);
   const compute = (values) => {
-    // Whole while it glides to a preset.
-    const [count, prompt, response] = ["count", "prompt", "response"].map((name) => Math.round(values[name]));
+    const { count, prompt, response } = values;
     const layout = { count, prompt, response };
     limit(section, values, "token", layoutTokens(layout) - 1);
     const found = sharing(layout);
-    const row = Math.round(values.token);
+    const row = values.token;
     const seen = seenBy(row, layout).reduce((sum, [, length]) => sum + length, 0);
     show(section, { apart: found.apart, shared: found.shared, seen, position: positionOf(row, layout) }, whole);
     show(section, { factor: found.factor }, fixed(2));

@@ -61,7 +61,7 @@ export function drawBlocks(svg, layout, found) {
   draw(
     svg,
     `Apart ${found.apart} tokens, shared ${found.shared}.`,
-    text(`each answer with a question of its own: ${whole(found.apart)} tokens`, 1, 12, "start", "name"),
+    text(`question repeated: ${whole(found.apart)} tokens`, 1, 12, "start", "name"),
     apart.flat(3).filter(Boolean),
     text(`question once: ${whole(found.shared)} tokens`, 1, 78, "start", "name"),
     block(0, prompt, 84, "question", "P").filter(Boolean),
@@ -74,6 +74,7 @@ export function drawFactor(svg, layout, found) {
   const [left, right, top, bottom] = [24, fit(svg, 240) - 12, 12, 206];
   const MOST = 10;
   const ratio = layout.prompt / layout.response;
+  const shown = Math.min(ratio, MOST); // beyond it, the point stays at the end of its curve
   const x = scale([0, MOST], [left, right]);
   const y = scale([1, 6], [bottom, top]);
   const factorAt = (count) => (p) => sharing({ prompt: p, response: 1, count }).factor;
@@ -88,7 +89,7 @@ export function drawFactor(svg, layout, found) {
     curves,
     own,
     names,
-    line(x(Math.min(ratio, MOST)), bottom, x(Math.min(ratio, MOST)), y(found.factor), "drop"),
-    dot(x(Math.min(ratio, MOST)), y(found.factor), 6.5, ratio > MOST ? "ghost" : "point"),
+    line(x(shown), bottom, x(shown), y(factorAt(layout.count)(shown)), "drop"),
+    dot(x(shown), y(factorAt(layout.count)(shown)), 6.5, ratio > MOST ? "ghost" : "point"),
   );
 }
