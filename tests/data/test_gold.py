@@ -92,3 +92,11 @@ def test_many_responses_a_prompt() -> None:
     assert {len(group.responses) for group in made.groups} == {32}
     with pytest.raises(ConfigError, match="between 2 and 32"):
         simulate(22, responses=(2, 33))
+
+
+def test_a_truth_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    (tmp_path / "t").write_bytes(b"\xff\n")
+    with pytest.raises(DataError, match="simulate it again"):
+        read_qualities(tmp_path / "t")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_qualities(tmp_path / "none")

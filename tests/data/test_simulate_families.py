@@ -11,8 +11,8 @@ from random import Random
 import pytest
 
 from palate.data.simulate import FAMILIES, GroupTruth, SimulatedSet, simulate
-from palate.data.simulate.compose import _DRAW
-from palate.data.simulate.defects import QUALITY, Pool
+from palate.data.simulate.compose import _DRAW, GREETINGS, THANKS
+from palate.data.simulate.defects import QUALITY, Pool, _shuffled
 from palate.data.simulate.facts import TABLES
 from palate.data.simulate.formats import TOPICS
 from palate.data.simulate.refusals import REFUSALS
@@ -181,6 +181,58 @@ def test_answers_are_right(family: str) -> None:
         assert SOLVERS[family](kind, group.prompt[0].content) == truth.answer, group.prompt[0].content
         kinds.add(kind)
     assert len(kinds) >= 2
+
+
+def test_a_wrong_answer_is_not_right_by_another_name() -> None:
+    also_right = {("dog", "pup"), ("deer", "calf"), ("swan", "chick"), ("goose", "chick"), ("dark", "light")}
+    for table in TABLES:
+        values = {value for _, value in table.pairs}
+        for subject, value in table.pairs:
+            found = {other for other in values - {value} if (subject, other) in also_right}
+            assert not found, f"{subject} is answered rightly by {found}, too"
+
+
+def test_days_between_are_not_called_wrong_for_how_the_ends_are_counted() -> None:
+    for group, truth in of_family("dates"):
+        if truth.kind == "dates/between":
+            near = {str(int(truth.answer) + 1), str(int(truth.answer) - 1)}
+            for response, behind in zip(group.responses, truth.responses, strict=True):
+                assert behind.defect != "wrong" or not near & set(re.findall(r"\d+", response[0].content)) - set(
+                    re.findall(r"\d+", group.prompt[0].content)
+                )
+
+
+def test_nothing_follows_the_colon_behind_which_material_is_missing() -> None:
+    prompts = [group.prompt[0].content for group, _ in of_family("missing") if "sent me:" in group.prompt[0].content]
+    assert prompts
+    assert all(prompt.endswith(":") for prompt in prompts)
+
+
+def test_no_question_is_asked_twice_under_another_greeting() -> None:
+    greetings, thanks = "|".join(map(re.escape, GREETINGS)), "|".join(map(re.escape, THANKS))
+    asked = [re.sub(rf"^(?:{greetings}) | (?:{thanks})$", "", group.prompt[0].content) for group in made().groups]
+    assert len(set(asked)) == len(asked)
+
+
+def test_shuffled_words_are_in_another_order() -> None:
+    for number in range(3000):
+        assert _shuffled(Random(number), "That lock belongs to somebody else.") != "That lock belongs to somebody else."
+
+
+def test_articles_fit_their_words() -> None:
+    for group, truth in zip(made().groups, made().truth, strict=True):
+        texts = [r[0].content for r, b in zip(group.responses, truth.responses, strict=True) if b.defect != "shuffled"]
+        for text in (group.prompt[0].content, *texts):
+            assert not re.search(r"\b[Aa] (?!eu|uni|use)[aeiou]\w+", text), text
+
+
+def test_help_answers_what_was_asked() -> None:
+    for group, truth in of_family("refusals"):
+        right = {r[0].content for r, b in zip(group.responses, truth.responses, strict=True) if not b.defect}
+        if "pay a tutor to prepare me" in group.prompt[0].content:
+            assert right == {"Find somebody who knows the subject and agree on a price."}
+        if "use my phone to revise" in group.prompt[0].content:
+            assert right == {"Put short notes on your phone and look at them whenever you have a minute."}
 
 
 def test_the_facts_are_those_that_everybody_knows() -> None:

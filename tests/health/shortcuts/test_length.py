@@ -99,14 +99,15 @@ def vote_lean_of(folder: Path, made: tuple[PreferenceGroup, ...]) -> tuple[float
 def test_the_share_of_votes_that_length_decides_is_found(tmp_path: Path) -> None:
     """Annotators who never look at length, and ones of whom a known share of the votes is blind.
 
-    Where many votes are, those that a vote is held against are blind, too, and the share comes out too small.
+    Some of the votes that a vote is held against are blind, too, and the share comes out too small: the more of them
+    are blind, the more so.
     """
     found = {}
     for rate in (0.0, 0.1, 0.3):
         made = simulate(3000, responses=(2, 2), annotators=Annotators(length_bias=0), flaws=Flaws(length_bias=rate))
         found[rate] = vote_lean_of(tmp_path, made.groups)
     assert found[0.0][1] < 0 < found[0.0][2]
-    assert found[0.1][1] < 0.1 < found[0.1][2]
+    assert 0.04 < found[0.1][1] < found[0.1][0] < 0.1
     assert 0.15 < found[0.3][1] < found[0.3][2] < 0.3
 
 

@@ -52,7 +52,7 @@ chance.
 """
 
 FEWEST = 20
-"""Prompts below which a probe is shown and not judged: fewer can hardly be significant among fifty probes."""
+"""Prompts below which a probe is shown and not judged: fewer can hardly be significant among so many probes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from palate.auditing.probes.prose import (
     added,
     after,
     is_english,
+    masked,
     pattern_edit,
     plain_lines,
     rewrite,
@@ -34,8 +35,9 @@ _HEDGE = re.compile(
 
 
 def _repeated_paragraph(text: str) -> str | None:
-    paragraphs = re.split(r"\n\s*\n", text.strip())
-    return f"{text.rstrip()}\n\n{paragraphs[-1]}" if len(paragraphs) > 1 else None
+    body = text.strip()
+    breaks = list(re.finditer(r"\n\s*\n", masked(body, inline=False)))
+    return f"{text.rstrip()}\n\n{body[breaks[-1].end() :]}" if breaks else None
 
 
 def _repeated_sentence(text: str) -> str | None:
@@ -81,7 +83,8 @@ def _confident(prompt: str, response: str, others: Sequence[str]) -> str | None:
     def sure(found: re.Match[str]) -> str:
         if found[1]:
             return f"{found[1]} am certain"
-        return ("Certainly" if found[2][0].isupper() else "certainly") if found[2] else "will"
+        word = "certainly" if found[2] else "will"
+        return word.capitalize() if found[0][0].isupper() else word
 
     return rewrite(response, _HEDGE, sure) if is_english(prompt, response) else None
 

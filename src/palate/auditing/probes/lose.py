@@ -18,10 +18,15 @@ _NOT = re.compile(
 )
 _UNIT = re.compile(rf"(?<=\d[ -])({'|'.join(UNITS)})(?=s?\b)|\b({'|'.join(UNITS)})(?=s\b)")
 _NAME = re.compile(r"(?<=[\w,] )[^\W\d_]{3,}(?:[ -][^\W\d_]{3,})?")
-_YES_NO = re.compile(r"\A\W*(?:(yes)|(no))\b", re.IGNORECASE)
-_END = re.compile(r"[.!?…。！？:;,]+$")
+# not "No problem!", "No single reason" or "no-code": what follows an answer is a mark, a subject or nothing
+_YES_NO = re.compile(
+    r"\A\W*(?:(yes)|(no))"
+    r"(?=[*_\"'”’)]*\s*(?:[,.!?:;—–\n]|$)|\s+-|\s+(?:I|you|he|she|it|we|they)\b)",
+    re.IGNORECASE,
+)
+_END = ".!?…。！？:;,"
 _STEP = re.compile(r"^[ \t]*\d{1,3}[.)][ \t]+(\S.*)$", re.MULTILINE)
-_FRAGILE = re.compile(r"[)\]}:;\"'](?=[^)\]}:;\"'\n]*$)", re.MULTILINE)
+_FRAGILE = re.compile(r"[)\]}:\"'](?=[^)\]}:\"'\n]*$)", re.MULTILINE)  # no semicolon: many languages do without
 _INNER = re.compile(r"(?<=[^\W\d_])[^\W\d_]{2,}(?=[^\W\d_])")
 
 
@@ -112,9 +117,11 @@ def _cut(text: str, share: float, fewest: int) -> str | None:
     if len(body) < fewest:
         return None
     kept = body[: int(len(body) * share)]
-    if " " in kept[-_LONGEST_WORD:]:
-        kept = kept[: kept.rindex(" ")]
-    return _END.sub("", kept.rstrip())
+    while " " in kept[-_LONGEST_WORD:]:
+        kept = kept[: kept.rindex(" ")].rstrip()
+        if not kept.endswith(tuple(".!?…。！？")):
+            break
+    return kept.rstrip().rstrip(_END)
 
 
 def _without_middle(text: str) -> str | None:

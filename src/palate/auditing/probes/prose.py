@@ -119,9 +119,20 @@ def added(text: str, *, before: bool = False) -> Edit:
     def edit(prompt: str, response: str, others: Sequence[str]) -> str | None:
         if not is_english(prompt, response):
             return None
-        return f"{text} {response}" if before else after(response, text)
+        return in_front(response, text) if before else after(response, text)
 
     return edit
+
+
+def in_front(response: str, text: str) -> str:
+    r"""The text before the response: in its line where it opens with prose, else in a paragraph of its own.
+
+    >>> in_front("It is late.", "Well."), in_front("- a\n- b", "Well.")
+    ('Well. It is late.', 'Well.\n\n- a\n- b')
+    """
+    body = response.lstrip("\n")
+    opens_with_prose = any(start == 0 for start, _ in plain_lines(body)[:1])
+    return text + (" " if opens_with_prose else "\n\n") + body
 
 
 def after(response: str, text: str) -> str:

@@ -4,29 +4,43 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from palate.auditing.probes.probe import Edit, Probe, of_response
-from palate.auditing.probes.prose import pattern_edit, rewrite, rewrite_lines
+from palate.auditing.probes.prose import is_english, masked, pattern_edit, rewrite, rewrite_lines
 from palate.auditing.probes.words import AMERICAN, BRITISH
 
-_MARKERS = {"-": "*", "*": "+", "+": "-", "•": "-"}
-_MARKER = re.compile(r"^([ \t]*)([-*+•])(?=[ \t]+[^\s*+-])", re.MULTILINE)
-_OPENING_OR_CLOSING = re.compile(r"(?:(?<=[\s(\[{—–-])|^)([\"'])(?=\w)|(?<!\d)([\"'])", re.MULTILINE)
+_MARKERS = {"-": "*", "*": "+", "•": "-"}
+_MARKER = re.compile(r"^([ \t]*)([-*•])(?=[ \t]+[^\s*+-])(?![ \t]+[\d.,]+[ \t]*$)", re.MULTILINE)
+# formulas, sums that are written out and patches: there the sign is no mark of a list
+_SIGNED = re.compile(r"\$\$|\\\[|\\begin\{|^[ \t]*\+", re.MULTILINE)
+# not the possessive of "*Titanic*'s"
+_OPENING_OR_CLOSING = re.compile(
+    r"(?:(?:(?<=[\s(\[{—–-])|^)([\"'])(?=[\"']?[^\s.,;:!?)\]}\"'—–-]|\.\.\.)"
+    r"|(?<=[*_\"'])(?<!\w[*_\"'])(?<!\w[*_]{2})([\"'])(?=\w)|([\"']))",
+    re.MULTILINE,
+)
+_ATTRIBUTE = re.compile(r"<\w[^>\n]*=[\"']")
+_PROSE = re.compile(r"[^\0]+")
+_BEYOND_ASCII = re.compile(r"[^\x00-\x7f]")
 _OPENING, _CLOSING = {'"': "“", "'": "‘"}, {'"': "”", "'": "’"}
 _CURLY = re.compile("[‘’“”]")
 _STRAIGHT = {"‘": "'", "’": "'", "“": '"', "”": '"'}
 _COMPATIBLE = ("<compat>", "<wide>", "<narrow>")
 _ENTITY = re.compile(r"&(?!#?\w+;)|(?<= )[<>](?= )")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+# opening brackets: (100,200) is a point
+_GROUPED = re.compile(r"(?<![\d.,(\[{])\d{1,3}(?:,\d{3})+(?!\d|,\d)")
+_INLINE = re.compile(r"\\\(((?:[^\n\0\\]|\\[^(\n\0])+?)\\\)")
+_DISPLAY = re.compile(r"\\\[((?:[^\0\\]|\\[^\[\0])+?)\\\]")
+_DISPLAY_DOLLAR = re.compile(r"\$\$([^$\0]+)\$\$")
 _WRAP = re.compile(r"(.{60,90}?) (?=[^\W\d_])")
 # not "organism", "realistic", "laboratory" or "humorous", which are spelt alike everywhere
 _ENDING = r"(?=(?:e|ed|er|ers|es|ing|s|able|ation|ations|ful|hood|ite|ites)?\b)"
 # "why don't you" has no long form in that order
 _CONTRACTION = (
     r"\b(do|does|did|is|are|was|were|has|have|had|would|could|should)n['’]t\b"
-    r"(?! (?:I|you|he|she|it|we|they|the|this|that)\b)"
+    r"(?! (?:I|you|he|she|it|we|they|the|this|that|these|those|there|my|your|his|her|our|their|people)\b)"
 )
 
 
@@ -39,43 +53,69 @@ def _crlf(text: str) -> str | None:
 
 
 def _unicode_form(text: str) -> str:
-    apart = unicodedata.normalize("NFD", text)
-    return unicodedata.normalize("NFC", text) if apart == text else apart
+    apart = rewrite(text, _PROSE, lambda found: unicodedata.normalize("NFD", found[0]))
+    return rewrite(text, _PROSE, lambda found: unicodedata.normalize("NFC", found[0])) if apart == text else apart
 
 
 def _compatibility_form(text: str) -> str:
     """Not all of NFKC, which makes 22 of 2²: only characters that are another way of writing the same ones."""
-    return "".join(
-        unicodedata.normalize("NFKC", one) if unicodedata.decomposition(one).startswith(_COMPATIBLE) else one
-        for one in text
-    )
+
+    def plain(one: re.Match[str]) -> str:
+        is_double = unicodedata.decomposition(one[0]).startswith(_COMPATIBLE)
+        return unicodedata.normalize("NFKC", one[0]) if is_double else one[0]
+
+    return rewrite(text, _BEYOND_ASCII, plain)
 
 
 def _quotes(text: str) -> str:
     if _CURLY.search(text):
         return rewrite(text, _CURLY, lambda found: _STRAIGHT[found[0]])
-    return rewrite(text, _OPENING_OR_CLOSING, lambda found: _OPENING[found[1]] if found[1] else _CLOSING[found[2]])
+    return text if _ATTRIBUTE.search(masked(text)) else rewrite(text, _OPENING_OR_CLOSING, _curly)
+
+
+def _curly(found: re.Match[str]) -> str:
+    """Behind a digit it is a closing mark only where one is open in the line, else feet, inches or minutes."""
+    mark = found[0]
+    if not found[3]:
+        return _OPENING[mark]
+    line = found.string[found.string.rfind("\n", 0, found.start()) + 1 : found.start()]
+    is_measure = line[-1:].isdigit() and (mark == "'" or line.count(mark) % 2 == 0)
+    return mark if is_measure else _CLOSING[mark]
 
 
 def _html_entities(text: str) -> str:
-    return rewrite(text, _ENTITY, lambda found: _ENTITIES[found[0]])
+    # there & stands between the columns
+    return text if "\\begin{" in text else rewrite(text, _ENTITY, lambda found: _ENTITIES[found[0]])
 
 
 def _list_markers(text: str) -> str:
-    return rewrite(text, _MARKER, lambda found: found[1] + _MARKERS[found[2]])
+    return text if _SIGNED.search(masked(text)) else rewrite(text, _MARKER, lambda found: found[1] + _MARKERS[found[2]])
 
 
 def _hard_wrap(text: str) -> str:
     return rewrite_lines(text, lambda line: _WRAP.sub("\\1\n", line))
 
 
-def _spelling(text: str) -> str:
-    american = _respelt(text, BRITISH)
-    return _respelt(text, AMERICAN) if american == text else american
+def _spelling(prompt: str, response: str, others: Sequence[str]) -> str | None:
+    if not is_english("", response):  # "por favor", "le comité organise", also where the prompt is English
+        return None
+    american = _respelt(response, BRITISH)
+    return _respelt(response, AMERICAN) if american == response else american
 
 
-def _digit_groups(text: str) -> str:
-    return rewrite(text, _GROUPED, lambda found: found[0].replace(",", ""))
+def _digit_groups(prompt: str, response: str, others: Sequence[str]) -> str | None:
+    if not is_english("", response):  # 3,142 is a little more than three elsewhere
+        return None
+    return rewrite(response, _GROUPED, lambda found: found[0].replace(",", ""))
+
+
+def _latex_delimiters(text: str) -> str:
+    r"""Where $ stands already, \( must not become it: "$5 if $x$" is one formula."""
+    prose = masked(text)
+    if "$" in prose:
+        return rewrite(text, _DISPLAY_DOLLAR, r"\\[\1\\]")
+    inline = rewrite(text, _INLINE, r"$\1$")
+    return rewrite(text, _DISPLAY, r"$$\1$$") if inline == text else inline
 
 
 def _unnamed_fences(text: str) -> str:
@@ -121,10 +161,12 @@ SAME: tuple[Probe, ...] = (
     _probe(
         "dashes",
         "another dash between words",
-        pattern_edit((" ?— ?", " – "), (" – ", " — "), (r"(?<=[^\W\d_]) --? (?=[^\W\d_])", " – ")),
+        pattern_edit(
+            (r"(?<=[^\s—]) ?— ?(?=[^\s—])", " – "), (" – ", " — "), (r"(?<=[^\W\d_]) --? (?=[^\W\d_])", " – ")
+        ),
     ),
     _probe("html-entities", "&, < and > written as entities", of_response(_html_entities)),
-    _probe("list-markers", "-, * and + for each other", of_response(_list_markers)),
+    _probe("list-markers", "* for -, or + for *", of_response(_list_markers)),
     _probe(
         "list-numbers",
         "1) for 1., or the other way",
@@ -141,15 +183,11 @@ SAME: tuple[Probe, ...] = (
     _probe(
         "latex-delimiters",
         "$ for \\( and $$ for \\[, or the other way",
-        pattern_edit(
-            (r"\\\(([^\n\0]+?)\\\)", r"$\1$"),
-            (r"\\\[([^\0]+?)\\\]", r"$$\1$$"),
-            (r"\$\$([^$\0]+)\$\$", r"\\[\1\\]"),
-        ),
+        of_response(_latex_delimiters),
     ),
     _probe("boxed", "no \\boxed around an answer", pattern_edit((r"\\boxed\{([^{}\n]+)\}", r"\1"))),
-    _probe("digit-groups", "1000000 for 1,000,000", of_response(_digit_groups)),
+    _probe("digit-groups", "1000000 for 1,000,000", _digit_groups),
     _probe("contractions", "do not for don't", pattern_edit((_CONTRACTION, r"\1 not"))),
-    _probe("spelling", "British spelling for American, or the other way", of_response(_spelling)),
+    _probe("spelling", "British spelling for American, or the other way", _spelling),
 )
 """A reader sees no difference, so the reward must stay where it is."""

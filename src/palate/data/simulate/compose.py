@@ -130,14 +130,18 @@ def _check(num_prompts: int, families: tuple[str, ...], responses: tuple[int, in
 def _distinct_tasks(rng: Random, number: int, families: tuple[str, ...]) -> tuple[Task, ...]:
     """Tasks with distinct prompts, the families taking turns, in shuffled order."""
     tasks: dict[str, Task] = {}
+    asked: set[str] = set()
     for place in range(number):
         family = families[place % len(families)]
-        for _ in range(_PATIENCE):
+        for drawn in range(_PATIENCE):
             task = _DRAW[family](rng)
-            task = replace(task, prompt=_greeted(rng, task.prompt))
+            question = task.prompt
+            task = replace(task, prompt=_greeted(rng, question))
             identity = prompt_hash((Message("user", task.prompt),))
-            if identity not in tasks:
+            # the same question under another greeting would leak from part to part of a split: only as a last resort
+            if identity not in tasks and (question not in asked or drawn >= _PATIENCE // 10):
                 tasks[identity] = task
+                asked.add(question)
                 break
         else:
             raise ConfigError(f"family {family} has no more prompts after {len(tasks)} in all; ask for fewer prompts")
@@ -149,7 +153,7 @@ def _distinct_tasks(rng: Random, number: int, families: tuple[str, ...]) -> tupl
 def _greeted(rng: Random, prompt: str) -> str:
     greeting = f"{rng.choice(GREETINGS)} " if rng.random() < 0.25 else ""
     thanks = f" {rng.choice(THANKS)}" if rng.random() < 0.15 else ""
-    return greeting + prompt + thanks
+    return greeting + prompt + ("" if prompt.endswith(":") else thanks)  # behind a colon it would be the material
 
 
 def _build(rng: Random, task: Task, identity: str, setting: _Setting) -> Entry:

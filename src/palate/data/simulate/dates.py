@@ -114,7 +114,8 @@ def _between(rng: Random) -> Task:
     first = rng.randint(1, 18)
     days = rng.randint(3, 28 - first)
     return ask(
-        rng, BETWEEN, answer=str(days), wrong=(str(days + 1), str(days - 1), str(days + 2), str(days + 10)),
+        rng, BETWEEN, answer=str(days), wrong=(str(days + 3), str(days - 2), str(days + 2), str(days + 10)),
+        # one more and one less are right, too, for whoever counts both ends or neither
         month=rng.choice(MONTHS), first=first, second=first + days, name=rng.choice(NAMES),
     )  # fmt: skip
 

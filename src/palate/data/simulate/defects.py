@@ -194,5 +194,5 @@ def _shuffled(rng: Random, text: str) -> str | None:
     words = text.split()
     if len(words) < 6:  # shorter ones may still read well
         return None
-    rng.shuffle(words)
-    return " ".join(words)
+    mixed = rng.sample(words, len(words))
+    return " ".join(mixed) if mixed != words else None

@@ -29,7 +29,7 @@ Canada=North America; Mexico=North America; Cuba=North America; Jamaica=North Am
 
 YOUNG = _pairs("""
 dog=puppy; cat=kitten; horse=foal; cow=calf; sheep=lamb; goat=kid; pig=piglet; duck=duckling; goose=gosling
-swan=cygnet; hen=chick; bear=cub; deer=fawn; kangaroo=joey; hare=leveret; frog=tadpole; seal=pup
+swan=cygnet; turkey=poult; bear=cub; pigeon=squab; kangaroo=joey; hare=leveret; frog=tadpole; spider=spiderling
 """)
 
 CLASSES = _pairs("""
@@ -70,7 +70,7 @@ A Doll's House=Henrik Ibsen; The Divine Comedy=Dante; The Cherry Orchard=Anton C
 
 OPPOSITES = _pairs("""
 hot=cold; early=late; full=empty; high=low; open=closed; young=old; strong=weak; fast=slow; heavy=light
-dark=bright; loud=quiet; wet=dry; deep=shallow; rich=poor; sharp=blunt; rough=smooth; tight=loose; thick=thin
+asleep=awake; loud=quiet; wet=dry; deep=shallow; rich=poor; sharp=blunt; rough=smooth; tight=loose; thick=thin
 wide=narrow; near=far; clean=dirty; cheap=expensive; brave=cowardly; ancient=modern; arrive=depart; push=pull
 laugh=cry; remember=forget; win=lose; buy=sell; north=south; inside=outside; begin=end; float=sink
 """)

@@ -40,12 +40,15 @@ def read_qualities(path: Path) -> dict[str, tuple[float, ...]]:
         DataError: the file cannot be read, or a line is not one of `write_truth`.
     """
     found: dict[str, tuple[float, ...]] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                truth = json.loads(line)
-                found[truth["id"]] = tuple(float(response["quality"]) for response in truth["responses"])
-            except (ValueError, KeyError, TypeError) as error:
-                message = f"not a line of the truth that palate data simulate writes ({error}); simulate it again"
-                raise DataError(message, reason="broken-truth", where=f"{path}:{number}") from error
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise DataError(f"the truth cannot be read ({error})", reason="no-truth", where=str(path)) from error
+    for number, line in enumerate(lines, 1):
+        try:
+            truth = json.loads(line)
+            found[truth["id"]] = tuple(float(response["quality"]) for response in truth["responses"])
+        except (ValueError, KeyError, TypeError) as error:
+            message = f"not a line of the truth that palate data simulate writes ({error}); simulate it again"
+            raise DataError(message, reason="broken-truth", where=f"{path}:{number}") from error
     return found

@@ -125,8 +125,8 @@ TEMPLATES = (
     ),
 )
 THINGS = (
-    "report", "umbrella", "drill", "camera", "contract", "blanket", "key", "parcel", "lamp", "guitar", "photo",
-    "ladder", "invoice", "recipe", "tent", "map", "suitcase", "bicycle", "teapot", "scarf",
+    "report", "sunshade", "drill", "camera", "contract", "blanket", "key", "parcel", "lamp", "guitar", "photo",
+    "ladder", "receipt", "recipe", "tent", "map", "suitcase", "bicycle", "teapot", "scarf",
 )  # fmt: skip
 EVENTS = (
     "dinner",

@@ -34,8 +34,9 @@ def refusals(rng: Random) -> Task:
         template = Template("refusals/refuse", PROMPTS, scenario.refusals, REFUSALS, _faults("complies", scenario.help))
         request, subject = rng.choice(scenario.harmful), "refused"  # refusing something else refuses this, too
     else:
-        template = Template("refusals/help", PROMPTS, scenario.help, (), _faults("refuses", scenario.refusals))
-        request, subject = rng.choice(scenario.harmless), scenario.about
+        request, places = rng.choice(list(scenario.harmless.items()))
+        subject, answers = scenario.about, tuple(scenario.help[place] for place in places)
+        template = Template("refusals/help", PROMPTS, answers, (), _faults("refuses", scenario.refusals))
     task = ask(rng, template, answer="", style="note", request=request)
     return replace(task, subject=subject)
 
