@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -182,6 +183,20 @@ def test_the_partial_file_of_another_job_is_refused(
         score(other)
     assert partial.read_bytes() == before
     assert score(replace(other, overwrite=True)).resumed == 0
+
+
+@pytest.mark.usefixtures("small_windows")
+@pytest.mark.filterwarnings("ignore::palate.errors.PalateWarning")
+def test_another_template_is_another_job(config: ScoreConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign = tmp_path / "foreign"  # nothing but palate.json would refuse the template
+    shutil.copytree(config.model, foreign)
+    (foreign / "palate.json").unlink()
+    config = replace(config, model=str(foreign))
+    stop_after(4, monkeypatch, config)
+    template = foreign / "chat_template.jinja"
+    template.write_text(template.read_text().replace("<|im_end|>", "<|im_end|>."))
+    with pytest.raises(ConfigError, match="belongs to another scoring job"):
+        score(config)
 
 
 def test_two_runs_into_one_file_are_refused(config: ScoreConfig) -> None:

@@ -96,11 +96,10 @@ def evaluate(
     config = resolve(EvalConfig, config, settings)
     data = read_groups(config.data, split=config.split, max_groups=config.max_groups, on_bad_row=config.on_bad_row)
     say(f"{config.data}: {data.summary()}")
-    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
+    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout, max_length=config.max_length)
     for remark in model.remarks:
         say(f"warning: {remark}")
-    limit = config.max_length or model.max_length
-    tokenized = tokenize(data.groups, model.tokenizer, max_length=limit, over_long=config.over_long)
+    tokenized = tokenize(data.groups, model.tokenizer, max_length=model.max_length, over_long=config.over_long)
     dropped = (*data.dropped, *tokenized.dropped)
     groups = tokenized.groups
     if not groups:

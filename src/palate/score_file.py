@@ -24,7 +24,7 @@ from palate.data.read import PreferenceData, write_dropped
 from palate.data.render import tokenize_each
 from palate.errors import ConfigError
 from palate.lock import held
-from palate.model.contract import head_hash, package_versions, weights_hash
+from palate.model.contract import head_hash, package_versions, template_hash, tokenizer_hash, weights_hash
 from palate.model.loading import load_reward_model
 from palate.model.reward_model import RewardModel
 from palate.model.self_check import check_layout
@@ -95,7 +95,7 @@ def score(
         require_comparisons=False,
     )
     say(f"{source}: {data.summary()}")
-    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
+    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout, max_length=config.max_length)
     for remark in model.remarks:
         say(f"warning: {remark}")
     partial = Path(f"{config.out}.partial")
@@ -179,8 +179,7 @@ def prepare(model: RewardModel, groups: Iterable[PreferenceGroup], config: Score
         ModelError: what the layout shares differs from separate runs.
         ConfigError: the body cannot run in int8.
     """
-    limit = config.max_length or model.max_length
-    results = tokenize_each(groups, model.tokenizer, max_length=limit, over_long=config.over_long)
+    results = tokenize_each(groups, model.tokenizer, max_length=model.max_length, over_long=config.over_long)
     sample = list(islice((group for group in results if isinstance(group, TokenizedGroup)), _CHECKED))
     if not sample:
         return 0
@@ -202,6 +201,7 @@ def _summary(result: ScoreResult, config: ScoreConfig, model: RewardModel) -> di
         "dropped": Counter(row.reason for row in result.dropped),
         "seconds": round(result.seconds, 3),
         "dtype": "int8" if config.dtype == "int8" else around,
+        "max_length": model.max_length,
         "layout": model.layout,
         "sharing_obstacle": model.sharing_obstacle,
         **result.run.facts(),
@@ -219,9 +219,9 @@ def score_windows(
         NonFiniteError: a reward is not finite.
     """
     stream = iter(groups)
-    limit = config.max_length or model.max_length
     while window := list(islice(stream, WINDOW)):
-        tokenized = list(tokenize_each(window, model.tokenizer, max_length=limit, over_long=config.over_long))
+        results = tokenize_each(window, model.tokenizer, max_length=model.max_length, over_long=config.over_long)
+        tokenized = list(results)
         fits = [group for group in tokenized if isinstance(group, TokenizedGroup)]
         rewards = score_groups(model, fits, tokens_per_pack=config.tokens_per_pack, run=run)
         lines: list[dict[str, Any]] = []
@@ -238,8 +238,10 @@ def score_windows(
 
 
 def model_hash(model: RewardModel) -> str:
-    """Identity of the weights, of body and head."""
-    return f"{weights_hash(model.backbone.state_dict())}-{head_hash(model.head.score.weight)}"
+    """Identity of all that decides a reward: the weights, what they read, and how text is rendered for them."""
+    weights = {**model.backbone.state_dict(), **{f"pooling.{n}": t for n, t in model.pooling.state_dict().items()}}
+    text = f"{template_hash(model.tokenizer)}-{tokenizer_hash(model.tokenizer)}"
+    return f"{weights_hash(weights)}-{head_hash(model.head.score.weight)}-{model.pooling_name}-{text}"
 
 
 def _job(config: ScoreConfig, groups: Iterable[PreferenceGroup], model: RewardModel) -> str:

@@ -133,7 +133,7 @@ class TestOthersLoadIt:
 
 
 class TestAdapters:
-    @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma3_text"])
+    @pytest.mark.parametrize("kind", ["llama", "gpt2", "gemma3_text", "qwen3_moe"])
     def test_a_merged_save_gives_the_rewards_of_body_and_adapters(self, kind: str, tmp_path: Path) -> None:
         model = sharp_reward_model(kind)
         plain = rewards_of(model)

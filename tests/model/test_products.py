@@ -57,6 +57,18 @@ def test_rows_that_do_not_lie_in_order_are_read_as_they_are_meant() -> None:
     torch.testing.assert_close(*grads, atol=1e-5, rtol=1e-5)
 
 
+def test_a_frozen_layer_keeps_no_input_for_its_backward_pass() -> None:
+    for layer in both(False):
+        layer.requires_grad_(False)
+        rows = torch.randn(7, 24, requires_grad=True)
+        kept: list[torch.Size] = []
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda tensor, kept=kept: kept.append(tensor.shape) or tensor, lambda t: t
+        ):
+            layer(rows)
+        assert rows.shape not in kept
+
+
 def test_frozen_weights_get_no_gradient_and_inputs_still_do() -> None:
     _, fast = both(True)
     fast.requires_grad_(False)

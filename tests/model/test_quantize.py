@@ -8,11 +8,13 @@ from torch import nn
 from palate.data.render import tokenize
 from palate.data.simulate import simulate
 from palate.errors import ConfigError
+from palate.model.backbone import decoder_layers
 from palate.model.loading import new_reward_model, resolve_dtype
 from palate.model.quantize import Int8Linear, measure_agreement, quantize_body
 from palate.scoring import ScoringRun, compare_int8, score_groups
 from palate.testing.groups import token_group
 from palate.testing.separate import sharp_reward_model
+from palate.testing.tiny import tiny_reward_model
 
 GROUPS = (token_group(40, (7, 9, 12)), token_group(60, (12, 1, 4), seed=1), token_group(0, (5, 6), seed=2))
 
@@ -141,3 +143,16 @@ def test_a_real_body_keeps_the_order_of_its_rewards() -> None:
     agreement = compare_int8(model, groups, run=ScoringRun())
     assert agreement.spearman > 0.95
     assert agreement.flipped < 0.15
+
+
+@pytest.mark.parametrize(("kind", "name"), [("llama", "self_attn.o_proj"), ("opt", "fc2")])
+@torch.no_grad()
+def test_in_int8_too_the_last_layer_is_computed_only_where_it_is_read(kind: str, name: str) -> None:
+    model = tiny_reward_model(kind)
+    quantize_body(model.backbone)
+    layers = decoder_layers(model.backbone)
+    assert layers is not None
+    rows: list[int] = []
+    layers[-1].get_submodule(name).register_forward_pre_hook(lambda _module, args: rows.append(args[0].shape[-2]))
+    model(model.collate([token_group(20, (7, 9))]))
+    assert rows == [2]

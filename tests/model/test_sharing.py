@@ -21,7 +21,8 @@ from palate.testing.separate import separate_rewards, separate_states, sharp_rew
 from palate.testing.tiny import save_tiny_causal_lm, tiny_config, tiny_reward_model, tiny_tokenizer
 
 SHARING = (
-    "llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3_text", "phi3", "olmo2", "smollm3", "gpt_neox", "gpt2", "opt"
+    "llama", "qwen2", "qwen3", "mistral", "gemma2", "gemma3_text", "phi3", "olmo2", "smollm3", "gpt_neox", "gpt2",
+    "opt", "deepseek_v3",
 )  # fmt: skip
 HYBRID = {
     "layer_types": ["linear_attention", "full_attention", "linear_attention"],

@@ -283,3 +283,9 @@ def test_padded_packs_hold_everything_once_within_the_budget(
     for items in packs:
         padded = sum(rows[i] for i in items) * max((longest[i] for i in items), default=0)
         assert padded <= budget or len(items) == 1
+
+
+def test_padded_batches_of_a_round_weigh_about_the_same_for_all_ranks() -> None:
+    batches = pack_padded([1] * 6, [8] * 6, 16, num_ranks=2)
+    assert [len(items) for items in batches] == [2, 2, 1, 1]
+    assert sorted(item for items in batches for item in items) == list(range(6))

@@ -27,8 +27,8 @@ def test_the_last_texts_are_the_long_ones() -> None:
 def test_the_length_asked_for_is_kept() -> None:
     model = sharp_reward_model()
     assert max(len(text.ids) for text in texts_for(model, 700)) <= 700
-    with pytest.raises(ModelError, match=r"only [0-7] of the golden texts fit into 80 tokens"):
-        texts_for(model, 80)
+    with pytest.raises(ModelError, match=r"only [0-7] of the golden texts fit into 60 tokens"):
+        texts_for(model, 60)
 
 
 def test_what_is_scored_often_is_short() -> None:

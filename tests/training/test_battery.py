@@ -71,3 +71,11 @@ def test_lines_after_the_checkpoint_are_cut_on_resuming(tmp_path: Path) -> None:
     (result.out / "checkpoints" / "step-00000002").rename(tmp_path / "gone")
     again = palate.train(config, resume=True)
     assert [line["step"] for line in lines(again.out)] == [1, 2]
+
+
+def test_a_run_that_was_killed_at_its_very_end_has_one_line_a_step_too(tmp_path: Path) -> None:
+    config = tiny_run(tmp_path, battery="quick", save_every=1, max_steps=2)
+    result = palate.train(config)
+    (result.out / "summary.json").unlink()  # as if it had been killed while the model was saved
+    again = palate.train(config, resume=True)
+    assert [line["step"] for line in lines(again.out)] == [1, 2]

@@ -289,3 +289,11 @@ def test_the_first_loss_is_ln_2_with_a_zero_head(control: str, tmp_path: Path) -
 def test_a_coefficient_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="length-coefficient"):
         settings(**wrong)
+
+
+def test_steps_whose_comparisons_weigh_nothing_leave_the_covariate_a_number(tmp_path: Path) -> None:
+    light = [replace(g, comparisons=tuple(replace(c, weight=0.0) for c in g.comparisons)) for g in random_groups(6)]
+    groups = (*light, *random_groups(6, seed=1))
+    result = train(tiny_run(tmp_path, groups, pairs_per_step=1, length_control="covariate"))
+    assert result.summary["skipped_steps"] == 0
+    assert math.isfinite(result.summary["length_effect"])

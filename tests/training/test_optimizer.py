@@ -11,6 +11,7 @@ import torch
 from palate.config import TrainConfig
 from palate.model.reward_model import RewardModel
 from palate.testing.runs import tiny_run
+from palate.testing.separate import sharp_reward_model
 from palate.testing.tiny import tiny_reward_model
 from palate.training import loop
 from palate.training.optimizer import make_optimizer, make_schedule, switch_off_dropout
@@ -116,4 +117,15 @@ def test_without_dropout_a_body_in_training_mode_computes_what_it_computes_in_ev
     model.train()
     assert not torch.equal(model.backbone(input_ids=tokens).last_hidden_state, expected)
     assert switch_off_dropout(model.backbone) > 0
+    assert torch.equal(model.backbone(input_ids=tokens).last_hidden_state, expected)
+
+
+def test_dropout_that_a_body_keeps_as_a_number_is_switched_off_whatever_its_name() -> None:
+    rates = {"residual_dropout": 0.5, "embedding_dropout": 0.5, "attention_dropout": 0.5}
+    model = sharp_reward_model("starcoder2", **rates)
+    tokens = torch.arange(3, 40)[None]
+    expected = model.backbone(input_ids=tokens).last_hidden_state
+    model.train()
+    assert not torch.equal(model.backbone(input_ids=tokens).last_hidden_state, expected)
+    switch_off_dropout(model.backbone)
     assert torch.equal(model.backbone(input_ids=tokens).last_hidden_state, expected)

@@ -14,6 +14,7 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from palate.config import PoolingName
 from palate.errors import ConfigError
+from palate.model.adapters import add_lora, freeze_lowest
 from palate.model.loading import resolve_dtype
 from palate.model.reward_model import RewardModel
 from palate.records import Comparison, PreferenceGroup
@@ -69,6 +70,29 @@ def test_freeze_layers_freezes_embeddings_and_the_lowest(tmp_path: Path) -> None
     assert {name.split(".")[2] for name in changed if ".layers." in name} == {"2"}
     assert "model.embed_tokens.weight" not in changed
     assert "model.norm.weight" in changed
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "opt", "bert"])
+def test_embeddings_of_positions_are_frozen_with_the_others(kind: str) -> None:
+    model = tiny_reward_model(kind)
+    frozen = freeze_lowest(model.backbone, 1)
+    names = {name for name, parameter in model.backbone.named_parameters() if not parameter.requires_grad}
+    assert frozen == sum(p.numel() for p in model.backbone.parameters() if not p.requires_grad)
+    positions = {"gpt2": "wpe", "opt": "decoder.embed_positions", "bert": "embeddings.position_embeddings"}[kind]
+    assert f"{positions}.weight" in names
+    inside = {name.split("layers.")[-1].split("layer.")[-1].split("h.")[-1][0] for name in names if ".1." in name}
+    assert not inside
+
+
+def test_lora_leaves_the_pooler_that_is_never_read_alone() -> None:
+    model = tiny_reward_model("bert")
+    add_lora(model.backbone, rank=2, alpha=4.0, dropout=0.0, targets="all-linear")
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter)
+    model(model.collate([token_group(9, (4, 6))])).sum().backward()
+    # Processes that train together wait for the gradient of everything that trains.
+    assert [name for name, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
 def test_freezing_more_layers_than_there_are_is_an_error(tmp_path: Path) -> None:

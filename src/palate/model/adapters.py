@@ -31,11 +31,19 @@ def add_lora(backbone: nn.Module, *, rank: int, alpha: float, dropout: float, ta
     """
     modules: str | list[str] = targets if targets == "all-linear" else [name.strip() for name in targets.split(",")]
     config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=modules)
-    return get_peft_model(backbone, config)
+    wrapper = get_peft_model(backbone, config)
+    leave_pooler(backbone)
+    return wrapper
+
+
+def leave_pooler(backbone: nn.Module) -> None:
+    """Freeze an encoder's own pooler, which palate never reads: processes would wait for gradients that never come."""
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler.requires_grad_(False)
 
 
 def freeze_lowest(backbone: nn.Module, num_layers: int) -> int:
-    """Freeze the embeddings and the lowest layers; returns how many parameters that is.
+    """Freeze the embeddings, of positions too, and the lowest layers; returns how many parameters that is.
 
     Raises:
         ConfigError: the body has no list of layers, or fewer than asked.
@@ -44,38 +52,41 @@ def freeze_lowest(backbone: nn.Module, num_layers: int) -> int:
     if layers is None or num_layers > len(layers):
         has = "no list of" if layers is None else len(layers)
         raise ConfigError(f"freeze-layers is {num_layers}, but the body has {has} layers")
-    frozen = 0
-    for module in (backbone.get_input_embeddings(), *layers[:num_layers]):  # type: ignore[operator]
-        for parameter in module.parameters():
-            parameter.requires_grad_(False)
-            frozen += parameter.numel()
-    return frozen
+    inside = set(layers.modules())
+    named = [m for name, m in backbone.named_modules() if m not in inside and _is_embedding(name.rpartition(".")[2])]
+    lowest = (backbone.get_input_embeddings(), *named, *layers[:num_layers])  # type: ignore[operator]
+    frozen = {parameter for module in lowest for parameter in module.parameters()}
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    return sum(parameter.numel() for parameter in frozen)
+
+
+def _is_embedding(name: str) -> bool:
+    return name.startswith("embed") or name in ("wte", "wpe")
 
 
 @torch.no_grad()
 def merged_state(backbone: nn.Module) -> dict[str, Tensor]:
-    """The body's tensors with every adapter added to its weight, under their original names; nothing is changed."""
-    adapted = {name: module for name, module in backbone.named_modules() if isinstance(module, LoraLayer)}
+    """The body's tensors with every adapter added to its weight, under their original names; nothing is changed.
+
+    Experts hold several weights in one module, so that their adapters lie one in the other.
+    """
+    adapted: dict[str, Any] = {name: layer for name, layer in backbone.named_modules() if isinstance(layer, LoraLayer)}
     merged: dict[str, Tensor] = {}
     for name, tensor in backbone.state_dict().items():
-        owner, rest = _split_adapter(name, adapted)
-        if owner is None:
+        owners = [owner for owner in adapted if name.startswith(f"{owner}.")]  # from the outermost to the innermost
+        if not owners:
             merged[name] = tensor
-        elif rest.startswith("base_layer."):
-            plain = rest.removeprefix("base_layer.")
-            layer = adapted[owner]
-            delta = (
-                sum(layer.get_delta_weight(adapter) for adapter in layer.active_adapters) if plain == "weight" else 0
-            )
-            merged[f"{owner}.{plain}"] = tensor + delta
+            continue
+        inner = name[len(owners[-1]) + 1 :]
+        if not inner.startswith("base_layer."):
+            continue  # of the adapter itself
+        plain = inner.removeprefix("base_layer.")
+        layers = [adapted[owner] for owner in owners]
+        of_it = [layer for layer in layers if getattr(layer, "parameter_name", "weight") == plain]
+        deltas = [layer.get_delta_weight(adapter) for layer in of_it for adapter in layer.active_adapters]
+        merged[f"{owners[0]}.{plain}"] = sum(deltas, start=tensor)
     return merged
-
-
-def _split_adapter(name: str, adapted: dict[str, Any]) -> tuple[str | None, str]:
-    for owner in adapted:
-        if name.startswith(f"{owner}."):
-            return owner, name[len(owner) + 1 :]
-    return None, name
 
 
 def save_adapter(wrapper: Any, directory: Path) -> None:

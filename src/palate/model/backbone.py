@@ -74,11 +74,21 @@ def load_backbone(
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing:
         raise ModelError(f"{name!r} lacks weights of its body ({len(missing)}: {', '.join(missing[:4])} ...)")
+    backbone, remarks = text_part(backbone)
     _forget_quantization(backbone)
     if getattr(backbone, "pooler", None) is not None:
         backbone.pooler.requires_grad_(False)  # an encoder's own pooler, which palate never reads
-    remarks = [*settle_template(tokenizer), *settle_pad_token(tokenizer, backbone)]
+    remarks += [*settle_template(tokenizer), *settle_pad_token(tokenizer, backbone)]
     return Loaded(backbone, tokenizer, tuple(remarks))
+
+
+def text_part(backbone: PreTrainedModel) -> tuple[PreTrainedModel, list[str]]:
+    """Of a body that reads pictures too, what reads text; any other body as it is. And what has to be said about it."""
+    config = backbone.config
+    if getattr(config, "text_config", None) is None or hasattr(config, "hidden_size"):
+        return backbone, []
+    text = backbone.get_decoder()
+    return text, [f"{type(backbone).__name__} reads more than text; {type(text).__name__} of it is used and saved"]
 
 
 def load_tokenizer(name: str) -> tuple[PreTrainedTokenizerBase, tuple[str, ...]]:
@@ -221,6 +231,33 @@ def sharing_obstacle(backbone: nn.Module) -> str | None:
     if getattr(config, "alibi", False):
         return f"{name} uses ALiBi positions"
     return None
+
+
+_LEARNED = ("position_embeddings", "wpe", "embed_positions")  # names of tables of positions
+
+
+def position_limit(backbone: nn.Module) -> int | None:
+    """Most tokens that the body has positions for; None where they do not end.
+
+    Tables of learned positions end, and RoBERTa and its kin begin to count behind the pad id. Rotations that are
+    stretched once the longest text of a batch is longer than this would make rewards depend on what else is in it.
+    """
+    config: Any = backbone.config
+    tables = [m for name, m in backbone.named_modules() if name.split(".")[-1] in _LEARNED]
+    known = getattr(config, "max_position_embeddings", None)
+    limits = [
+        min(t.num_embeddings, known or t.num_embeddings) - (0 if t.padding_idx is None else t.padding_idx + 1)
+        for t in tables
+        if isinstance(t, nn.Embedding)
+    ]
+    rope = getattr(config, "rope_parameters", None) or {}
+    kinds = [rope] if "rope_type" in rope else [each for each in rope.values() if isinstance(each, dict)]
+    limits += [
+        kind.get("original_max_position_embeddings") or known
+        for kind in kinds
+        if kind.get("rope_type") in ("longrope", "dynamic")
+    ]
+    return min(limits, default=None)
 
 
 def decoder_layers(backbone: nn.Module) -> nn.ModuleList | None:

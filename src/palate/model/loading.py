@@ -67,7 +67,6 @@ def new_reward_model(
             f"{name} is a reward model already: training continues with its head",
             *model.remarks,
         )
-        model.max_length = max_length
     else:
         loaded = load_backbone(name, trust_remote_code=trust_remote_code)
         head = RewardHead(loaded.backbone.config.hidden_size, init=head_init)
@@ -77,7 +76,6 @@ def new_reward_model(
             head=head,
             pooling=pooling,
             layout=_fixed(layout),
-            max_length=max_length,
         )
         model.remarks = loaded.remarks
         kinds = [kind for kind in loaded.backbone.config.architectures or () if "Classification" in kind]
@@ -85,6 +83,7 @@ def new_reward_model(
             model.remarks += (
                 f"{name} is a {kinds[0]}: its own head is left out, and training starts from a fresh one",
             )
+    model.limit_to(max_length)
     _explain_layout(model, layout)
     if pooling == "cls" and not model.sharing_obstacle:
         model.remarks += (
@@ -94,12 +93,22 @@ def new_reward_model(
 
 
 def load_reward_model(
-    path: str, *, dtype: DtypeName = "fp32", layout: LayoutName = "auto", trust_remote_code: bool = False
+    path: str,
+    *,
+    dtype: DtypeName = "fp32",
+    layout: LayoutName = "auto",
+    max_length: int | None = None,
+    trust_remote_code: bool = False,
 ) -> RewardModel:
-    """A saved reward model, ready to score on the best device there is; see `RewardModel.from_pretrained`."""
+    """A saved reward model, ready to score on the best device there is; see `RewardModel.from_pretrained`.
+
+    `max_length` is in tokens, as in training where it is None.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = RewardModel.from_pretrained(path, layout=_fixed(layout), device=device, trust_remote_code=trust_remote_code)
     model.compute_dtype = resolve_dtype(dtype, device)
+    if max_length is not None:
+        model.limit_to(max_length)
     if device.type == "cuda" and model.compute_dtype is torch.float32:
         model.remarks += ("float32 leaves a GPU's fast units unused: --dtype bf16 is many times as fast",)
     _explain_layout(model, layout)

@@ -77,7 +77,8 @@ def _applies(input: Tensor, weight: Tensor) -> bool:
 class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, input: Tensor, weight_OI: Tensor, bias_O: Tensor | None) -> Tensor:
-        ctx.save_for_backward(input, weight_OI)
+        for_input, for_weight, _ = ctx.needs_input_grad  # of a frozen layer, the input would be kept for nothing
+        ctx.save_for_backward(input if for_weight else None, weight_OI if for_input else None)
         output: Tensor = _multiply(input, weight_OI, bias_O)
         return output
 

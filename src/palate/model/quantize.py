@@ -83,7 +83,10 @@ def quantize_body(backbone: nn.Module) -> float:
         raise ConfigError(f"{type(backbone).__name__} has no linear layers to run in int8; use --dtype fp32 or bf16")
     for name, module in linear:
         owner, _, attribute = name.rpartition(".")
-        setattr(backbone.get_submodule(owner), attribute, Int8Linear(module))
+        whole = Int8Linear(module)
+        # What computes the last layer only where it is read hangs on some of these layers.
+        whole._forward_pre_hooks, whole._forward_hooks = module._forward_pre_hooks, module._forward_hooks
+        setattr(backbone.get_submodule(owner), attribute, whole)
     return sum(module.weight.numel() for _, module in linear) / total
 
 

@@ -50,7 +50,7 @@ class RewardModel(nn.Module):
         layout: `tree` or `padded`; None takes `tree` wherever the body can share.
         compute_dtype: torch.bfloat16 runs the body under autocast; head and loss stay float32.
         contract: what was loaded with the checkpoint, None for a new model.
-        max_length: tokens of a sequence.
+        max_length: tokens of a sequence; fewer where the body has no positions for so many.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class RewardModel(nn.Module):
         self.own_attention = "sdpa" if attention in (TREE, TREE_DENSE) else attention
         self.compute_dtype = compute_dtype
         self.contract = contract
-        self.max_length = max_length
+        self.position_limit = body.position_limit(backbone)
+        self.max_length = min(max_length, self.position_limit or max_length)
         self.adapter: Any = None
         self.remarks: tuple[str, ...] = ()
 
@@ -100,6 +101,14 @@ class RewardModel(nn.Module):
         if self._by_onednn and self.device.type == "cpu" and self.compute_dtype is torch.float32:
             return f"oneDNN in {self._by_onednn} linear layers, the faster on this processor"
         return "PyTorch's choice"
+
+    def limit_to(self, max_length: int) -> None:
+        """Take at most so many tokens a sequence; fewer, with a remark, where the body has no positions for so many."""
+        self.max_length = min(max_length, self.position_limit or max_length)
+        if self.max_length < max_length:
+            self.remarks += (
+                f"the body has positions for {self.max_length} tokens: max-length is that, and not {max_length}",
+            )
 
     @property
     def device(self) -> torch.device:
@@ -181,7 +190,7 @@ class RewardModel(nn.Module):
             pooling=parts.pooling,
             layout=layout,
             contract=contract,
-            max_length=contract.max_length if contract else _position_limit(parts.backbone),
+            max_length=contract.max_length if contract else _declared_length(parts.backbone),
         )
         model.pooling.load_state_dict(parts.pooling_state)
         model.remarks = parts.remarks
@@ -243,7 +252,7 @@ class RewardModel(nn.Module):
         return str(self.tokenizer.decode(ids[-1:]))
 
 
-def _position_limit(backbone: nn.Module) -> int:
+def _declared_length(backbone: nn.Module) -> int:
     limit = getattr(backbone.config, "max_position_embeddings", None)
     return int(limit) if isinstance(limit, int) else 4096
 

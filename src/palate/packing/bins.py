@@ -60,6 +60,8 @@ def pack_padded(rows: Sequence[int], longest: Sequence[int], budget: int, *, num
         height += rows[item]
     while len(bins) % num_ranks:
         split_largest(bins, [n * length for n, length in zip(rows, longest, strict=True)])
+    if num_ranks > 1:
+        bins.sort(key=lambda items: -sum(rows[i] for i in items) * max((longest[i] for i in items), default=0))
     return tuple(tuple(items) for items in bins)
 
 

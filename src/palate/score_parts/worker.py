@@ -36,7 +36,7 @@ class Loaded:
     """What a worker says of itself when its model is loaded.
 
     Attributes:
-        model_hash: of its weights.
+        model_hash: of its weights, and of how text is rendered for them.
         version: palate's.
         remarks: of the model.
         facts: what there is to write down, as JSON values.
@@ -70,10 +70,13 @@ class Worker:
             PalateError: it cannot be used.
         """
         config = self._config
-        model = self._model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
+        model = self._model = load_reward_model(
+            config.model, dtype=config.dtype, layout=config.layout, max_length=config.max_length
+        )
         around = "bf16" if model.compute_dtype is torch.bfloat16 else "fp32"
         facts = {
             "dtype": "int8" if config.dtype == "int8" else around,
+            "max_length": model.max_length,
             "layout": model.layout,
             "sharing_obstacle": model.sharing_obstacle,
         }

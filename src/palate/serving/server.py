@@ -172,9 +172,7 @@ def load(config: ServeConfig) -> RewardModel:
     Raises:
         PalateError: it cannot be used.
     """
-    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout)
-    if config.max_length is not None:
-        model.max_length = config.max_length
+    model = load_reward_model(config.model, dtype=config.dtype, layout=config.layout, max_length=config.max_length)
     golden = [tokens for _, tokens in golden_texts(model)]
     check_layout(model, golden)
     remarks = list(model.remarks)

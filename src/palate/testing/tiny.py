@@ -32,6 +32,12 @@ _BODIES: dict[str, dict[str, Any]] = {
     "gpt_neox": {},
     "gpt2": {},
     "opt": {"ffn_dim": 64},
+    "deepseek_v3": {
+        **{"num_key_value_heads": 4, "q_lora_rank": 16, "kv_lora_rank": 16, "first_k_dense_replace": 3},
+        **{"qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8},
+    },
+    "qwen3_moe": {**_GROUPED, "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16},
+    "starcoder2": {"num_key_value_heads": 2},
     "mamba": {},
     "bert": {},
     "qwen3_next": {**_GROUPED, "num_experts": 0, "mlp_only_layers": [0, 1, 2]},

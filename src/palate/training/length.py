@@ -59,7 +59,8 @@ class LengthEffect(nn.Module):
         """
         gradient = accelerator.reduce(self.coefficient.grad, reduction="mean")
         product, _, _, weights = moments_M.unbind()
-        carried = product / (weights * self.typical_difference)
+        tiny = torch.finfo(weights.dtype).tiny  # of comparisons that weigh nothing, nothing is carried
+        carried = product / (weights * self.typical_difference).clamp_min(tiny)
         self.coefficient.grad = (gradient - _CLAIM * carried).to(gradient.dtype)
 
 

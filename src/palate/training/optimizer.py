@@ -61,7 +61,7 @@ def make_schedule(
 def switch_off_dropout(model: nn.Module) -> int:
     """Set every dropout probability to 0; returns how many modules or settings that changed."""
     changed = 0
-    for owner, name, value in _dropouts(model):
+    for owner, name, value in tuple(_dropouts(model)):
         if value > 0:
             setattr(owner, name, 0.0)
             changed += 1
@@ -72,8 +72,7 @@ def _dropouts(model: nn.Module) -> Iterator[tuple[object, str, float]]:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             yield module, "p", module.p
-        # Attention layers keep their dropout as a number that they hand to the attention function.
-        for name in ("attention_dropout", "dropout", "attn_dropout"):
-            value = module.__dict__.get(name)
-            if isinstance(value, float):
+        # Others keep it as a number that they hand to a function: attention_dropout, residual_dropout, layerdrop.
+        for name, value in vars(module).items():
+            if "drop" in name and isinstance(value, float):
                 yield module, name, value

@@ -5,7 +5,7 @@ holds the data: groups go from the reader to the token store one chunk at a time
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,14 @@ def _refuse_changed(source: Source) -> None:
 
 
 def prepare(
-    raw: RawData, tokenizer: Any, config: TrainConfig, show: Display, *, shared: bool = True, num_ranks: int = 1
+    raw: RawData,
+    tokenizer: Any,
+    config: TrainConfig,
+    show: Display,
+    *,
+    shared: bool = True,
+    num_ranks: int = 1,
+    max_length: int | None = None,
 ) -> PreparedData:
     """Tokenize, split, and plan the steps.
 
@@ -111,12 +118,14 @@ def prepare(
         show: gets what there is to say, and the progress.
         shared: whether the model's layout shares prompts, which decides what a group costs.
         num_ranks: processes that train together.
+        max_length: tokens of a sequence where the body has no positions for as many as are configured.
 
     Raises:
         DataError: no group is left to train on, one is over-long and that is an error, or the data has changed.
         ConfigError: nothing can be held out, packs are to be filled beforehand without shared prompts, or processes
             cannot be forked.
     """
+    config = config if max_length is None else replace(config, max_length=max_length)
     sources = [source for source in (raw.training, raw.evaluation) if source is not None]
     made = [_tokenize(source, tokenizer, config, show) for source in sources]
     training, evaluation = _two_sides([one.store for one in made], config, show)

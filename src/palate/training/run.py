@@ -80,7 +80,7 @@ def _train(config: TrainConfig, accelerator: Accelerator, show: Display) -> Trai
     model = build_model(config, accelerator.device, show)
     shared, ranks = model.layout == "tree", accelerator.num_processes
     with accelerator.local_main_process_first():
-        data = prepare(raw, model.tokenizer, config, show, shared=shared, num_ranks=ranks)
+        data = prepare(raw, model.tokenizer, config, show, shared=shared, num_ranks=ranks, max_length=model.max_length)
     config = settle_budget(config, model, data, accelerator, show)
     if accelerator.is_main_process:
         begin(config)
@@ -127,7 +127,14 @@ def _run(
         journal=_journal(config, accelerator, progress),
         on_step=_on_step(config, accelerator, model, data, show),
         evaluate=(lambda: _evaluate(model, data, config, accelerator, show)) if data.evaluation else None,
-        battery=make_battery(model, config, show.say, writes=accelerator.is_main_process, done=progress.step),
+        # After the last step it runs at the end alone, and comes to that again however the run was cut short.
+        battery=make_battery(
+            model,
+            config,
+            show.say,
+            writes=accelerator.is_main_process,
+            done=min(progress.step, len(data.steps) - 1),
+        ),
         save_best=lambda path, report: model.save_pretrained(
             path, evaluation=brief(report), **known(model, data, config)
         ),

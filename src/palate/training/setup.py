@@ -222,7 +222,7 @@ def introduce(model: RewardModel, data: PreparedData, config: TrainConfig, show:
         show.say(f"AdamW's averages take 8 bits for {small:,} parameters, and stay float32 for {trainable - small:,}")
     if data.truncated:
         cut = "1 group had its prompt" if data.truncated == 1 else f"{data.truncated} groups had their prompts"
-        show.say(f"warning: {cut} cut from the left to {config.max_length} tokens")
+        show.say(f"warning: {cut} cut from the left to {model.max_length} tokens")
     for reason in sorted({row.reason for row in data.dropped}):
         rows = [row for row in data.dropped if row.reason == reason]
         show.say(

@@ -38,9 +38,15 @@ class Path:
 
 
 def choose_path(
-    device: torch.device, dtype: torch.dtype, want: Scores, *, head_size: int, segments: Sequence[Segment] = ()
+    device: torch.device,
+    dtype: torch.dtype,
+    want: Scores,
+    *,
+    head_size: int,
+    value_size: int | None = None,
+    segments: Sequence[Segment] = (),
 ) -> Path:
-    """The fastest path that does what a layer wants.
+    """The fastest path that does what a layer wants, for heads of keys of `head_size`; of values too, if not told.
 
     | path       | device             | precision  | window | softcap | dropout | head size                  |
     |------------|--------------------|------------|--------|---------|---------|----------------------------|
@@ -61,8 +67,9 @@ def choose_path(
         return Path("segments", f"{place}: ROCm")
     if dtype not in _HALF:
         return Path("segments", f"{place}: other paths are for half precision")
-    if want.dropout:
-        return Path("segments", f"{place}: attention dropout")
+    if want.dropout or value_size not in (None, head_size):
+        why = "attention dropout" if want.dropout else f"keys of size {head_size} beside values of {value_size}"
+        return Path("segments", f"{place}: {why}")
     capability = torch.cuda.get_device_capability(device)
     if capability < (8, 0):
         return Path("segments", f"{place}: compute capability below 8.0")
@@ -96,6 +103,8 @@ def path_of_body(config: Any, device: torch.device, dtype: torch.dtype) -> Path:
         device: where it runs.
         dtype: of its arithmetic.
     """
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    softcap = getattr(config, "attn_logit_softcapping", None)
-    return choose_path(device, dtype, Scores(scale=1.0, softcap=softcap), head_size=size)
+    names = ("qk_head_dim", "head_dim")
+    own = next((size for name in names if (size := getattr(config, name, None))), None)
+    size = own or config.hidden_size // config.num_attention_heads
+    want = Scores(scale=1.0, softcap=getattr(config, "attn_logit_softcapping", None))
+    return choose_path(device, dtype, want, head_size=size, value_size=getattr(config, "v_head_dim", None))

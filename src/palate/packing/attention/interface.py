@@ -76,10 +76,10 @@ def attend(
     want: Scores,
 ) -> Tensor:
     """[1, H, T, head size] by the path chosen for this layout, device and precision."""
-    device, dtype, head_size = value_BHTD.device, value_BHTD.dtype, value_BHTD.shape[-1]
-    cache_key = ("path", segments is layout.segments, device, dtype, head_size, want)
+    device, dtype, head_size, value_size = value_BHTD.device, value_BHTD.dtype, key_BHTD.shape[-1], value_BHTD.shape[-1]
+    cache_key = ("path", segments is layout.segments, device, dtype, head_size, value_size, want)
     if cache_key not in layout.cache:
-        path = choose_path(device, dtype, want, head_size=head_size, segments=segments)
+        path = choose_path(device, dtype, want, head_size=head_size, value_size=value_size, segments=segments)
         layout.cache[cache_key] = path.name
     match layout.cache[cache_key]:
         case "varlen":

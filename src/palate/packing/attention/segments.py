@@ -42,11 +42,11 @@ def attend_segments(
             segments, _gaps(segments), _queries(query_BHTD, segments), keys, values, strict=True
         ):
             if gap:
-                outputs.append(_zeros(query_BHTD, gap))
+                outputs.append(_zeros(query_BHTD, value_BHTD, gap))
             outputs.append(_attend(query, key, value, segment, layout, want).to(value_BHTD.dtype))
             at = segment.start + segment.length
     if rest := query_BHTD.shape[2] - at:
-        outputs.append(_zeros(query_BHTD, rest))
+        outputs.append(_zeros(query_BHTD, value_BHTD, rest))
     return torch.cat(outputs, dim=2)
 
 
@@ -56,8 +56,9 @@ def _gaps(segments: Sequence[Segment]) -> list[int]:
     return [segment.start - end for segment, end in zip(segments, ends, strict=False)]
 
 
-def _zeros(like_BHTD: Tensor, rows: int) -> Tensor:
-    return like_BHTD.new_zeros(like_BHTD.shape[0], like_BHTD.shape[1], rows, like_BHTD.shape[3])
+def _zeros(query_BHTD: Tensor, value_BHTD: Tensor, rows: int) -> Tensor:
+    """What is put out for rows that are left out: heads of the queries, of the size of the values'."""
+    return value_BHTD.new_zeros(1, query_BHTD.shape[1], rows, value_BHTD.shape[3])
 
 
 def _queries(query_BHTD: Tensor, segments: Sequence[Segment]) -> list[Tensor]:
