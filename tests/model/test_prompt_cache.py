@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from palate.config import PoolingName
 from palate.model import prompt_cache
@@ -169,16 +170,16 @@ def test_a_forced_padded_layout_stays_padded() -> None:
     assert run.cached_groups == 0
 
 
-def note_autocast(model: RewardModel) -> list[bool]:
+def note_autocast(module: nn.Module) -> list[bool]:
     seen: list[bool] = []
-    model.backbone.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
+    module.register_forward_pre_hook(lambda *_: seen.append(torch.is_autocast_enabled("cpu")))
     return seen
 
 
 def test_the_check_is_in_float32_and_leaves_the_model_as_it_was() -> None:
     model = body("lfm2").train()
     model.compute_dtype = torch.bfloat16
-    seen = note_autocast(model)
+    seen = note_autocast(model.backbone)
     found_advance(model)
     assert len(seen) > 2
     assert not any(seen)
@@ -192,11 +193,13 @@ def test_mixed_precision_goes_on_from_a_cache_too() -> None:
     model.compute_dtype = torch.bfloat16
     run = ScoringRun()
     run.check(model, GROUPS)
-    seen = note_autocast(model)
+    seen, in_pooling = note_autocast(model.backbone), note_autocast(model.pooling)
     for rounded, wanted in zip(score_groups(model, GROUPS, run=run), exact, strict=True):
         np.testing.assert_allclose(rounded, wanted, atol=0.3)
     assert run.cached_groups
     assert all(seen)
+    assert in_pooling  # is float32, whatever the body
+    assert not any(in_pooling)
 
 
 def test_the_sample_is_bounded() -> None:

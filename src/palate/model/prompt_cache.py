@@ -89,19 +89,17 @@ def pool_cached(model: RewardModel, group: TokenizedGroup, *, advance: Advance, 
     """
     batch = collate_padded([group], pad_token_id=model.tokenizer.pad_token_id).to(model.device)
     rows = max(1, tokens_per_pack // batch.input_ids_BT.shape[1])
-    mixed = model.compute_dtype is not torch.float32
     pooled: list[Tensor] = []
-    with torch.autocast(model.device.type, dtype=model.compute_dtype, enabled=mixed):
-        prefix_1PD, cache = _run(model, batch.input_ids_BT[:1, : group.shared], None)
-        for first in range(0, len(group.sequences), rows):
-            part = take(group, range(first, min(first + rows, len(group.sequences))))
-            batch = collate_padded([part], pad_token_id=model.tokenizer.pad_token_id).to(model.device)
-            own_KT = batch.input_ids_BT[:, group.shared :]
-            expanded = copy.deepcopy(cache)  # it grows in place, and the next rows need it as it was
-            expanded.reorder_cache(torch.zeros(len(own_KT), dtype=torch.int64, device=model.device))
-            own_KTD = _go_on(model, own_KT, expanded, advance)
-            hidden_KTD = torch.cat((prefix_1PD.expand(len(own_KT), -1, -1), own_KTD), dim=1)
-            pooled.append(model.pooling(hidden_KTD, batch))
+    prefix_1PD, cache = _run(model, batch.input_ids_BT[:1, : group.shared], None)
+    for first in range(0, len(group.sequences), rows):
+        part = take(group, range(first, min(first + rows, len(group.sequences))))
+        batch = collate_padded([part], pad_token_id=model.tokenizer.pad_token_id).to(model.device)
+        own_KT = batch.input_ids_BT[:, group.shared :]
+        expanded = copy.deepcopy(cache)  # it grows in place, and the next rows need it as it was
+        expanded.reorder_cache(torch.zeros(len(own_KT), dtype=torch.int64, device=model.device))
+        own_KTD = _go_on(model, own_KT, expanded, advance)
+        hidden_KTD = torch.cat((prefix_1PD.expand(len(own_KT), -1, -1), own_KTD), dim=1)
+        pooled.append(model.pooling(hidden_KTD, batch))
     return torch.cat(pooled)
 
 
@@ -187,7 +185,9 @@ def _run(model: RewardModel, input_ids_BT: Tensor, cache: Any) -> tuple[Tensor, 
     name = _cache_name(model.backbone)
     assert name is not None
     given = {} if cache is None else {name: cache}
-    output = model.backbone(input_ids=input_ids_BT, use_cache=True, **given)
+    mixed = model.compute_dtype is not torch.float32
+    with torch.autocast(model.device.type, dtype=model.compute_dtype, enabled=mixed):
+        output = model.backbone(input_ids=input_ids_BT, use_cache=True, **given)
     return output.last_hidden_state, output[name]
 
 
