@@ -35,6 +35,7 @@ from palate.training.journal import StepRecord
 PAIRS, RESPONSES, EXPONENTS = "Cost against the number of pairs", "Cost against the number of responses", "Exponents"
 _STAGES = ("read", "tokenize", "plan", "score", "train")
 _LIMIT = 1.1
+_REPEATED = 10000  # pairs up to which a size is measured in every round: what takes seconds is noisy
 
 
 def exponent(work: Sequence[float], seconds: Sequence[float]) -> float | None:
@@ -61,7 +62,7 @@ class _StepTimes(QuietDisplay):
 
 
 def pipeline(number: int, options: Namespace, folder: Path) -> Iterator[Row]:
-    """Every stage once, on that many random pairs; one row a stage."""
+    """Every stage once, on that many random pairs, but scoring and training of too many; one row a stage."""
     path = random_pairs(folder / f"{number}.jsonl", number, ratio=2, total=options.total)
     model = tiny_reward_model()
     started = time.perf_counter()
@@ -73,16 +74,39 @@ def pipeline(number: int, options: Namespace, folder: Path) -> Iterator[Row]:
     for step in plan_steps([len(group.comparisons) for group in groups], 32, epochs=1, seed=0):
         pack([tokens[index] for index in step.groups], options.tokens_per_pack)
     planned = time.perf_counter()
-    scored = groups[: options.most_scored]
-    _score(model, scored)
-    ended = time.perf_counter()
-    trained = groups[: options.most_trained]
-    training = _train(path, len(trained), options, folder)
     yield _stage("read", groups, read - started)
     yield _stage("tokenize", groups, tokenized - read)
     yield _stage("plan", groups, planned - tokenized)
-    yield _stage("score", scored, ended - planned)
-    yield _stage("train", trained, training)
+    if number <= options.most_scored:
+        started = time.perf_counter()
+        _score(model, groups)
+        yield _stage("score", groups, time.perf_counter() - started)
+    if number <= options.most_trained:
+        yield _stage("train", groups, _train(path, options, folder))
+
+
+def sweep(options: Namespace, folder: Path, report: Report) -> None:
+    """Every size in turn, the small ones in every round; a row is the median of its rounds."""
+    measured: dict[tuple[str, int], list[Row]] = {}
+    for turn in range(options.rounds):
+        for number in options.pairs:
+            if turn and number > _REPEATED:
+                continue
+            print(f"round {turn + 1} of {options.rounds}: {number:,} pairs", flush=True)
+            for row in pipeline(number, options, Path(tempfile.mkdtemp(dir=folder))):
+                measured.setdefault((str(row["stage"]), number), []).append(row)
+            report.tables[PAIRS] = [_median(measured[key]) for key in sorted(measured, key=_in_order)]
+            report.write(options.out)  # whoever stops a long run keeps what it measured
+
+
+def _in_order(key: tuple[str, int]) -> tuple[int, int]:
+    return key[1], _STAGES.index(key[0])
+
+
+def _median(rows: Sequence[Row]) -> Row:
+    seconds = float(np.median([row["seconds"] for row in rows]))
+    unique = rows[0]["unique_tokens"]
+    return {**rows[0], "seconds": seconds, "microseconds_per_token": 1e6 * seconds / unique, "rounds": len(rows)}
 
 
 def _stage(name: str, groups: Sequence[TokenizedGroup], seconds: float) -> Row:
@@ -96,14 +120,13 @@ def _stage(name: str, groups: Sequence[TokenizedGroup], seconds: float) -> Row:
     }
 
 
-def _train(path: Path, number: int, options: Namespace, folder: Path) -> float:
-    """Seconds of the steps of `palate.train` on the first pairs of the file."""
+def _train(path: Path, options: Namespace, folder: Path) -> float:
+    """Seconds of the steps of `palate.train` on the file."""
     settings = {
         "model": str(options.model),
         "data": str(path),
         "out": str(folder / f"rm-{path.stem}"),
         "dtype": "fp32",
-        "max_groups": number,
         "eval_fraction": 0.0,
         "max_length": 4096,
         "tokens_per_pack": options.tokens_per_pack,
@@ -153,8 +176,8 @@ def exponents(report: Report) -> list[Target]:
     rows, sizes = report.tables.get(PAIRS, []), report.tables.get(RESPONSES, [])
     fits: list[tuple[str, float | None]] = []
     for stage in _STAGES:
-        distinct = {row["unique_tokens"]: row["seconds"] for row in rows if row["stage"] == stage}
-        fits.append((f"{stage} against pairs", exponent(list(distinct), list(distinct.values()))))
+        work, seconds = ([row[key] for row in rows if row["stage"] == stage] for key in ("unique_tokens", "seconds"))
+        fits.append((f"{stage} against pairs", exponent(work, seconds)))
     for stage in ("score", "train"):
         unique, seconds = ([row[key] for row in sizes] for key in ("unique_tokens", f"{stage}_seconds"))
         fits.append((f"{stage} against the tokens of K responses", exponent(unique, seconds)))
@@ -169,8 +192,8 @@ def options_of(arguments: list[str] | None = None) -> Namespace:
     parser.add_argument("--responses", type=integers, default=[2, 4, 8, 16, 32, 64], help="to a prompt")
     parser.add_argument("--prompts", type=int, default=8, help="in the sweep over responses")
     parser.add_argument("--total", type=int, default=40, help="letters of prompt and response; two tokens each")
-    parser.add_argument("--most-scored", type=int, default=30000, help="pairs to score at most")
-    parser.add_argument("--most-trained", type=int, default=10000, help="pairs to train on at most")
+    parser.add_argument("--most-scored", type=int, default=100000, help="pairs up to which they are scored")
+    parser.add_argument("--most-trained", type=int, default=30000, help="pairs up to which they are trained on")
     parser.add_argument("--tokens-per-pack", type=int, default=4096)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=RESULTS)
@@ -191,10 +214,7 @@ def main(arguments: list[str] | None = None) -> None:
         os.environ["PALATE_CACHE"] = str(folder / "cache")
         options.model = save_tiny_causal_lm(folder / "model")
         list(pipeline(min(options.pairs), options, Path(tempfile.mkdtemp(dir=folder))))  # warms up
-        for number in options.pairs:
-            for row in pipeline(number, options, folder):
-                report.add(PAIRS, **row)
-            report.write(options.out)  # whoever stops a long run keeps what it measured
+        sweep(options, folder, report)
     responses(options.responses, options, report)
     found = exponents(report)
     report.targets = [] if options.quick else found
@@ -202,8 +222,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 NOTES = [
-    "A model of three layers and 32 dimensions with one token a byte; of the largest numbers of pairs not all are "
-    "scored and trained on: pairs says how many were.",
+    "A model of three layers and 32 dimensions with one token a byte; the largest numbers of pairs are not trained on.",
+    f"Sizes take turns; up to {_REPEATED} pairs the figures are medians of several rounds, above it of one.",
     "The seconds of training are those of the optimizer steps of palate.train, packing included. Reading and "
     "tokenizing are measured once, in one process, without a cache.",
     "An exponent is the slope of log seconds over log work: 1 is linear, 2 is quadratic.",
