@@ -58,7 +58,7 @@ MEANINGS: Mapping[Expectation, Meaning] = {
         "and nothing keeps a policy from such faults. Not every one of them spoils every text, so one text in three "
         "may keep its reward.",
         "{wrong} of {judged} edits that spoil a response cost too many texts no reward, first of all {name}: in a "
-        "third of them the effect is {effect:+.2f} margins or more.",
+        "third of them the effect is {effect:+z.2f} margins or more.",
         "Add pairs whose rejected response is the chosen one with such a fault, and see the battery for what else the "
         "model misses.",
     ),
