@@ -108,7 +108,7 @@ def test_its_noised_self_fails_and_is_better_the_other_way_round(folder: Path, t
     assert failed(back) == []
     one, other = report.facts, back.facts
     assert 0.05 < other["accuracy.difference"] == -one["accuracy.difference"] < 0.5
-    assert one["accuracy.mcnemar_p"] == other["accuracy.mcnemar_p"] < 1e-3
+    assert one["accuracy.mcnemar_p"] == other["accuracy.mcnemar_p"] < 0.05
     assert one["accuracy.margin_difference"] == pytest.approx(-other["accuracy.margin_difference"])
     assert (one["accuracy.better"], one["accuracy.worse"]) == (other["accuracy.worse"], other["accuracy.better"])
     assert (one["disagreement.lost"], one["disagreement.share"]) == (

@@ -90,7 +90,7 @@ def test_a_planted_dominant_annotator_is_found(tmp_path: Path, seed: int) -> Non
     finding = found(check, "dominant-annotator")
     assert finding is not None
     assert "ann-01 cast" in finding.title
-    assert check.facts["annotators.busiest_share"] == pytest.approx(0.5, abs=0.06)
+    assert check.facts["annotators.busiest_share"] == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize(
