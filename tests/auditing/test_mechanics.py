@@ -208,7 +208,9 @@ class Served:
     ("rule", "expected"),
     [
         (lambda length, _: length, {}),
-        (lambda length, _: 1 / (1 + np.exp(-length)), {"sigmoid-output": "fail"}),
+        (lambda length, _: 1 / (1 + np.exp(6 - 4 * length)), {"sigmoid-output": "fail"}),
+        (lambda length, _: 1 / (1 + np.exp(-length)), {"sigmoid-output": "warn"}),  # or a model that is sure of little
+        (lambda length, _: 0.3 + 0.02 * length, {}),
         (lambda _length, _: 1.0, {"constant-output": "fail"}),
         (lambda length, calls: length + (calls * 7919 % 13) / 13, {"dropout-on": "fail"}),
         (lambda length, _: np.inf if length > 1.5 else length, {"non-finite": "fail"}),

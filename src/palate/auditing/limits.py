@@ -48,7 +48,7 @@ AUDIT_LIMITS: dict[str, Limit] = LIMITS | {
     "truncation": Limit(warn=0.01, fail=0.5),  # share of texts that are cut silently, or too long for a reward
     "refused": Limit(warn=1e-9, fail=0.5),  # share of texts that a server gives no reward, whatever their length
     "constant-output": Limit(warn=None, fail=0.5),  # 1 where all rewards are one number
-    "sigmoid-output": Limit(warn=None, fail=0.5),  # 1 where all rewards lie in [0, 1]
+    "sigmoid-output": Limit(warn=0.1, fail=0.5),  # what all rewards span, where all lie in [0, 1]
     "sigmoid-when-served": Limit(warn=0.5, fail=None),  # 1 where others will put a sigmoid on the reward
     "pad-is-eos": Limit(warn=0.5, fail=None),  # 1 where padding cannot be told from the end
     "double-bos": Limit(warn=0.5, fail=None),  # 1 where tokenizing rendered text doubles the BOS

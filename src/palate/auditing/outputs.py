@@ -43,10 +43,12 @@ def faults_of_rewards(reward_R: Floats, thresholds: Thresholds, *, served: bool)
             Measure(1.0, "1 for constant"),
             cure="The head is dead or not loaded, or the server takes a softmax over one label.",
         )
+    # A weak model may happen to stay in [0, 1], but hardly while it fills it.
     inside = served and bool((finite >= 0).all() and (finite <= 1).all() and len(finite) >= 20)
     return findings + thresholds.find(
         "sigmoid-output",
-        f"All {len(finite):,} rewards lie between 0 and 1: a sigmoid was put on them.",
-        Measure(float(inside), "1 for a sigmoid"),
+        f"All {len(finite):,} rewards lie between 0 and 1, from {finite.min():.2f} to {finite.max():.2f}: as if a "
+        "sigmoid had been put on them.",
+        Measure(spread if inside else 0.0, "width of the range that they fill"),
         cure='Ask for raw logits: "problem_type": "regression" in config.json, or use_activation false in the request.',
     )
