@@ -29,7 +29,7 @@ def bash(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return script
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed")
 def test_bash_completes_commands_flags_and_choices(bash: Path) -> None:
     assert completed(bash, "palate", "wal") == ["walkthrough"]
     assert completed(bash, "palate", "data", "s") == ["simulate", "split"]

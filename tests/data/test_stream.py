@@ -99,7 +99,7 @@ print(peak() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of memory from /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is missing, from which the peak of memory is read")
 def test_memory_stays_flat_from_the_rows_to_the_plan(tmp_path: Path) -> None:
     groups = random_groups(500, words=60)
     sources = []

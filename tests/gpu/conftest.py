@@ -10,6 +10,6 @@ from palate.model.kernels import avoid_cudnn_attention
 def device() -> torch.device:
     """The GPU; nothing here runs without one."""
     if not torch.cuda.is_available():
-        pytest.skip("needs a GPU")
+        pytest.skip("no CUDA GPU found: nothing here runs without one")
     avoid_cudnn_attention()
     return torch.device("cuda", torch.cuda.current_device())

@@ -15,7 +15,9 @@ from palate.testing.groups import token_group, with_system_turn
 from palate.testing.separate import sharp_reward_model
 from palate.testing.tiny import tiny_reward_model
 
-pytestmark = pytest.mark.skipif(not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="this PyTorch has no oneDNN")
+pytestmark = pytest.mark.skipif(
+    not hasattr(torch.ops.mkldnn, "_linear_pointwise"), reason="oneDNN is missing from this PyTorch"
+)
 GROUPS = with_system_turn((token_group(20, (7, 9)), token_group(5, (12, 1, 4), seed=1)), 20)
 
 

@@ -18,7 +18,7 @@ def find_chromium() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
-    pytest.skip("no Chromium found: the page is not tested in a browser")
+    pytest.skip("Chromium is not installed: the page is not tested in a browser")
 
 
 class Browser:

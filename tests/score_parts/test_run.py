@@ -171,7 +171,7 @@ def in_child(config: ScoreConfig, kill_at: int) -> int:
     os._exit(0)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork is missing on this system")
 @pytest.mark.parametrize("seed", range(3))
 def test_a_run_that_is_killed_again_and_again_ends_in_the_same_bytes(seed: int, config: ScoreConfig) -> None:
     rng = np.random.default_rng(seed)

@@ -184,7 +184,7 @@ def test_bf16_keeps_head_loss_and_weights_in_float32(tmp_path: Path) -> None:
     try:
         resolve_dtype("bf16", torch.device("cpu"))
     except ConfigError:
-        pytest.skip("this processor does not multiply bf16 natively")
+        pytest.skip("native bf16 products are missing from this processor")
     result = train(tiny_run(tmp_path, dtype="bf16", eval_fraction=0.2))
     assert result.summary["first_loss"] == pytest.approx(np.log(2), abs=1e-6)
     assert result.summary["precision"] == "bfloat16"

@@ -13,7 +13,7 @@ from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
 
 from palate.errors import ConfigError
-from palate.model.backbone import decoder_layers
+from palate.model.backbone import decoder_layers, leave_pooler
 
 
 def add_lora(backbone: nn.Module, *, rank: int, alpha: float, dropout: float, targets: str) -> Any:
@@ -34,12 +34,6 @@ def add_lora(backbone: nn.Module, *, rank: int, alpha: float, dropout: float, ta
     wrapper = get_peft_model(backbone, config)
     leave_pooler(backbone)
     return wrapper
-
-
-def leave_pooler(backbone: nn.Module) -> None:
-    """Freeze an encoder's own pooler, which palate never reads: processes would wait for gradients that never come."""
-    if getattr(backbone, "pooler", None) is not None:
-        backbone.pooler.requires_grad_(False)
 
 
 def freeze_lowest(backbone: nn.Module, num_layers: int) -> int:

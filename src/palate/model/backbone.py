@@ -76,10 +76,15 @@ def load_backbone(
         raise ModelError(f"{name!r} lacks weights of its body ({len(missing)}: {', '.join(missing[:4])} ...)")
     backbone, remarks = text_part(backbone)
     _forget_quantization(backbone)
-    if getattr(backbone, "pooler", None) is not None:
-        backbone.pooler.requires_grad_(False)  # an encoder's own pooler, which palate never reads
+    leave_pooler(backbone)
     remarks += [*settle_template(tokenizer), *settle_pad_token(tokenizer, backbone)]
     return Loaded(backbone, tokenizer, tuple(remarks))
+
+
+def leave_pooler(backbone: nn.Module) -> None:
+    """Freeze an encoder's own pooler, which palate never reads: processes would wait for gradients that never come."""
+    if getattr(backbone, "pooler", None) is not None:
+        backbone.pooler.requires_grad_(False)
 
 
 def text_part(backbone: PreTrainedModel) -> tuple[PreTrainedModel, list[str]]:

@@ -12,7 +12,7 @@ from palate.data.simulate import simulate
 from palate.health.corpus import Corpus, build_corpus
 from palate.records import Comparison, Message, PreferenceGroup
 
-MADE = simulate(300, seed=4)
+MADE = simulate(600, seed=4)
 
 
 @pytest.fixture(scope="session")

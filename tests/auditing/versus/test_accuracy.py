@@ -81,7 +81,7 @@ def test_a_sample_of_points_says_so(corpus: Corpus, quality: Floats, monkeypatch
     check = check_accuracy(match(corpus, quality, 2 * quality))
     points = scatter(check)
     assert len(points.x) == len(points.labels) == 50
-    assert f"50 of {check.facts['accuracy.pairs']}, drawn at random" in points.title
+    assert f"50 of {check.facts['accuracy.pairs']:,}, drawn at random" in points.title
     assert points.x == points.y
     assert all(len(line) < 80 for label in points.labels for line in label.splitlines())
 

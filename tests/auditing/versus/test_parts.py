@@ -98,7 +98,7 @@ def test_what_parts_labels_by_length_is_shown_but_not_tested(corpus: Corpus, qua
     check = check_parts(match(corpus, wordy, quality), compare_thresholds())
     found = check.facts["parts.by_name"]
     assert found["chosen is: longer"]["difference"] < -0.02
-    assert found["chosen is: longer"]["p"] < 0.05
+    assert found["chosen is: longer"]["p"] < 0.01
     assert found["chosen is: longer"]["p_holm"] is found["chosen is: shorter"]["p_holm"] is None
     assert check.facts["parts.tested"] == len(found) - 2
     assert check.findings == ()
